@@ -1,0 +1,803 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * libvirtpmem: flush, watch and describe persistent memory regions, above all
+ * those of virtio-pmem.
+ *
+ * Conventions that hold for every function, unless its text says otherwise:
+ *
+ *  - A function that can fail returns a negative errno, and then has not
+ *    written to its output parameters. Success is 0 or a positive count.
+ *  - Output parameters come last. A "char **" output is a string that the
+ *    caller frees with free(3); a "const char *" return value belongs to the
+ *    object and lives as long as it does.
+ *  - Objects are reference-counted. _unref() takes NULL, and returns NULL.
+ *  - Values are read from the kernel at the call, not at enumeration: a
+ *    region that has gone since then answers -ENODEV.
+ *  - -EOPNOTSUPP: this region, its driver or this kernel has no such thing.
+ *    -ENODEV: the region is gone. -EACCES: the caller may not read or write
+ *    it. -EBADMSG: the kernel's file does not hold what it should; the log
+ *    names the file.
+ *  - A context and what was made from it may be used by one thread at a time.
+ *    Different contexts are independent; there is no global state.
+ *  - The library prints nothing. It logs through virtpmem_set_log_fn().
+ */
+#ifndef VIRTPMEM_LIBVIRTPMEM_H
+#define VIRTPMEM_LIBVIRTPMEM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct virtpmem_ctx;
+struct virtpmem_region;
+struct virtpmem_namespace;
+struct virtpmem_stats;
+struct virtpmem_histogram;
+
+/* ------------------------------------------------------------- context */
+
+/**
+ * virtpmem_version - version of the library that is running
+ *
+ * Returns: a string such as "0.1.0".
+ * Since: 0.1
+ */
+const char *virtpmem_version(void);
+
+/**
+ * virtpmem_new - make a context
+ * @ret: the new context, with one reference
+ *
+ * Opens nothing and scans nothing. The environment variable VIRTPMEM_LOG
+ * ("err", "warning", "info", "debug") sets the first log priority.
+ *
+ * Returns: 0 or -ENOMEM.
+ * Since: 0.1
+ */
+int virtpmem_new(struct virtpmem_ctx **ret);
+
+/**
+ * virtpmem_ref - take a reference to a context
+ * @ctx: the context
+ *
+ * Returns: @ctx.
+ * Since: 0.1
+ */
+struct virtpmem_ctx *virtpmem_ref(struct virtpmem_ctx *ctx);
+
+/**
+ * virtpmem_unref - drop a reference to a context
+ * @ctx: the context, or NULL
+ *
+ * Returns: NULL.
+ * Since: 0.1
+ */
+struct virtpmem_ctx *virtpmem_unref(struct virtpmem_ctx *ctx);
+
+/**
+ * virtpmem_log_fn - a function that takes the library's log messages
+ * @userdata: what was given to virtpmem_set_log_fn()
+ * @priority: as syslog(3): LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG
+ * @message: one line without a newline, valid during the call
+ *
+ * Since: 0.1
+ */
+typedef void (*virtpmem_log_fn)(void *userdata, int priority, const char *message);
+
+/**
+ * virtpmem_set_log_fn - say where log messages go
+ * @ctx: the context
+ * @fn: the function, or NULL for nowhere (the default)
+ * @userdata: handed to @fn; stays the caller's
+ *
+ * Since: 0.1
+ */
+void virtpmem_set_log_fn(struct virtpmem_ctx *ctx, virtpmem_log_fn fn, void *userdata);
+
+/**
+ * virtpmem_set_log_priority - set the least important priority that is logged
+ * @ctx: the context
+ * @priority: as syslog(3); the default is LOG_ERR
+ *
+ * Since: 0.1
+ */
+void virtpmem_set_log_priority(struct virtpmem_ctx *ctx, int priority);
+
+/**
+ * virtpmem_get_log_priority - the least important priority that is logged
+ * @ctx: the context
+ *
+ * Returns: the priority, as syslog(3).
+ * Since: 0.1
+ */
+int virtpmem_get_log_priority(const struct virtpmem_ctx *ctx);
+
+/* --------------------------------------------------------- enumeration */
+
+/**
+ * virtpmem_scan - find the regions of this machine
+ * @ctx: the context
+ *
+ * Replaces the context's list by what the kernel shows now: regions of every
+ * type and driver, sorted by number. Regions that the caller has references
+ * to stay valid objects. A machine without regions, or without libnvdimm,
+ * has 0 regions; that is not an error.
+ *
+ * Returns: the number of regions, or a negative errno.
+ * Since: 0.1
+ */
+int virtpmem_scan(struct virtpmem_ctx *ctx);
+
+/**
+ * virtpmem_region_get_first - the first region of the last scan
+ * @ctx: the context
+ *
+ * Returns: the region, owned by the context until the next virtpmem_scan(),
+ * or NULL if there is none.
+ * Since: 0.1
+ */
+struct virtpmem_region *virtpmem_region_get_first(struct virtpmem_ctx *ctx);
+
+/**
+ * virtpmem_region_get_next - the region after this one
+ * @region: a region of the last scan
+ *
+ * Returns: the next region, owned by the context, or NULL after the last.
+ * Since: 0.1
+ */
+struct virtpmem_region *virtpmem_region_get_next(struct virtpmem_region *region);
+
+/** virtpmem_region_foreach - loop over the regions of the last scan */
+#define virtpmem_region_foreach(ctx, region) \
+	for ((region) = virtpmem_region_get_first(ctx); (region); \
+	     (region) = virtpmem_region_get_next(region))
+
+/**
+ * virtpmem_region_find - find a region of the last scan by any of its names
+ * @ctx: the context
+ * @name: its device name ("region0"), its path ("pci-0000:00:04.0"), one of
+ *        its namespaces ("namespace0.0"), one of its block or DAX devices
+ *        ("pmem0", "/dev/pmem0", "/dev/pmem0p1", "/dev/dax0.0"), or a mount
+ *        point of a file system on one of them
+ * @ret: the region, owned by the context
+ *
+ * Returns: 0; -ENXIO if nothing has that name; -ENOTUNIQ if several regions
+ * have that path; -EINVAL if @name is empty; another negative errno.
+ * Since: 0.1
+ */
+int virtpmem_region_find(struct virtpmem_ctx *ctx, const char *name,
+			 struct virtpmem_region **ret);
+
+/**
+ * virtpmem_region_ref - take a reference to a region, which also holds its context
+ * @region: the region
+ *
+ * Returns: @region.
+ * Since: 0.1
+ */
+struct virtpmem_region *virtpmem_region_ref(struct virtpmem_region *region);
+
+/**
+ * virtpmem_region_unref - drop a reference to a region
+ * @region: the region, or NULL
+ *
+ * Returns: NULL.
+ * Since: 0.1
+ */
+struct virtpmem_region *virtpmem_region_unref(struct virtpmem_region *region);
+
+/* ---------------------------------------------------- what a region is */
+
+/**
+ * virtpmem_region_get_devname - kernel name, such as "region0"
+ * @region: the region
+ *
+ * The number can be another one after the next boot or bind; see
+ * virtpmem_region_get_path().
+ *
+ * Returns: the name, owned by the region.
+ * Since: 0.1
+ */
+const char *virtpmem_region_get_devname(const struct virtpmem_region *region);
+
+/**
+ * virtpmem_region_get_id - the number in the kernel name
+ * @region: the region
+ *
+ * Returns: the number.
+ * Since: 0.1
+ */
+unsigned int virtpmem_region_get_id(const struct virtpmem_region *region);
+
+/**
+ * virtpmem_region_get_path - the name that stays: where the device is attached
+ * @region: the region
+ *
+ * "SUBSYSTEM-DEVICE" of the bus device that provides the region, as in
+ * /dev/disk/by-path: "pci-0000:00:04.0", "acpi-ACPI0012:00",
+ * "platform-e820_pmem". Several regions can share it (NFIT).
+ *
+ * Returns: the path, owned by the region; NULL if it cannot be told.
+ * Since: 0.1
+ */
+const char *virtpmem_region_get_path(const struct virtpmem_region *region);
+
+/**
+ * virtpmem_region_get_size - size in bytes
+ * @region: the region
+ * @ret: bytes
+ *
+ * Returns: 0 or a negative errno.
+ * Since: 0.1
+ */
+int virtpmem_region_get_size(struct virtpmem_region *region, uint64_t *ret);
+
+/**
+ * virtpmem_region_get_available_size - bytes that no namespace uses
+ * @region: the region
+ * @ret: bytes
+ *
+ * Returns: 0 or a negative errno.
+ * Since: 0.1
+ */
+int virtpmem_region_get_available_size(struct virtpmem_region *region, uint64_t *ret);
+
+/**
+ * virtpmem_region_get_resource - physical address at which the region starts
+ * @region: the region
+ * @ret: the address
+ *
+ * Returns: 0; -EACCES without the right to see it; another negative errno.
+ * Since: 0.1
+ */
+int virtpmem_region_get_resource(struct virtpmem_region *region, uint64_t *ret);
+
+/**
+ * virtpmem_region_get_numa_node - NUMA node of the memory
+ * @region: the region
+ * @ret: the node, or -1 if the kernel knows none
+ *
+ * Returns: 0 or a negative errno.
+ * Since: 0.1
+ */
+int virtpmem_region_get_numa_node(struct virtpmem_region *region, int *ret);
+
+/**
+ * virtpmem_region_get_read_only - whether the region is read-only
+ * @region: the region
+ * @ret: the answer
+ *
+ * Returns: 0 or a negative errno.
+ * Since: 0.1
+ */
+int virtpmem_region_get_read_only(struct virtpmem_region *region, bool *ret);
+
+/** enum virtpmem_region_type - kind of memory, as the device type in sysfs */
+enum virtpmem_region_type {
+	VIRTPMEM_REGION_UNKNOWN,
+	VIRTPMEM_REGION_PMEM,		/* nd_pmem */
+	VIRTPMEM_REGION_VOLATILE,	/* nd_volatile */
+	VIRTPMEM_REGION_BLK,		/* nd_blk, up to Linux 5.17 */
+};
+
+/**
+ * virtpmem_region_get_type - kind of memory
+ * @region: the region
+ * @ret: the kind
+ *
+ * Returns: 0 or a negative errno.
+ * Since: 0.1
+ */
+int virtpmem_region_get_type(struct virtpmem_region *region, enum virtpmem_region_type *ret);
+
+/**
+ * virtpmem_region_type_name - name of a kind of memory, as ndctl spells it
+ * @type: the kind
+ *
+ * Returns: "pmem", "volatile", "blk" or "unknown".
+ * Since: 0.1
+ */
+const char *virtpmem_region_type_name(enum virtpmem_region_type type);
+
+/**
+ * virtpmem_region_get_persistence_domain - what survives a power cut
+ * @region: the region
+ * @ret: "cpu_cache", "memory_controller" or another word of the kernel's
+ *
+ * Returns: 0; -EOPNOTSUPP where the kernel does not say; a negative errno.
+ * Since: 0.1
+ */
+int virtpmem_region_get_persistence_domain(struct virtpmem_region *region, char **ret);
+
+/**
+ * virtpmem_region_get_provider - name of the bus that the region is on
+ * @region: the region
+ * @ret: "virtio-pmem", "ACPI.NFIT", "e820", ...
+ *
+ * Returns: 0 or a negative errno.
+ * Since: 0.1
+ */
+int virtpmem_region_get_provider(struct virtpmem_region *region, char **ret);
+
+/* ------------------------------------------------- namespaces, devices */
+
+/**
+ * virtpmem_namespace_get_first - the first namespace of a region
+ * @region: the region
+ *
+ * Namespaces that are only seeds (size 0) are left out. The list is read
+ * when it is first asked for after a virtpmem_scan(). Where it cannot be
+ * read the reason is logged and NULL is returned.
+ *
+ * Returns: the namespace, owned by the region, or NULL if there is none.
+ * Since: 0.1
+ */
+struct virtpmem_namespace *virtpmem_namespace_get_first(struct virtpmem_region *region);
+
+/**
+ * virtpmem_namespace_get_next - the namespace after this one
+ * @ns: a namespace
+ *
+ * Returns: the next one, owned by the region, or NULL after the last.
+ * Since: 0.1
+ */
+struct virtpmem_namespace *virtpmem_namespace_get_next(struct virtpmem_namespace *ns);
+
+/** virtpmem_namespace_foreach - loop over the namespaces of a region */
+#define virtpmem_namespace_foreach(region, ns) \
+	for ((ns) = virtpmem_namespace_get_first(region); (ns); \
+	     (ns) = virtpmem_namespace_get_next(ns))
+
+/**
+ * virtpmem_namespace_get_devname - kernel name, such as "namespace0.0"
+ * @ns: the namespace
+ *
+ * Returns: the name, owned by the namespace.
+ * Since: 0.1
+ */
+const char *virtpmem_namespace_get_devname(const struct virtpmem_namespace *ns);
+
+/**
+ * virtpmem_namespace_get_size - size in bytes
+ * @ns: the namespace
+ * @ret: bytes, as ndctl counts them: what its device offers if it is enabled
+ *
+ * Returns: 0 or a negative errno.
+ * Since: 0.1
+ */
+int virtpmem_namespace_get_size(struct virtpmem_namespace *ns, uint64_t *ret);
+
+/** enum virtpmem_mode - what a namespace is made into, as ndctl-create-namespace(1) */
+enum virtpmem_mode {
+	VIRTPMEM_MODE_UNKNOWN,
+	VIRTPMEM_MODE_RAW,
+	VIRTPMEM_MODE_FSDAX,
+	VIRTPMEM_MODE_DEVDAX,
+	VIRTPMEM_MODE_SECTOR,
+};
+
+/**
+ * virtpmem_namespace_get_mode - what the namespace is made into
+ * @ns: the namespace
+ * @ret: the mode
+ *
+ * Returns: 0 or a negative errno.
+ * Since: 0.1
+ */
+int virtpmem_namespace_get_mode(struct virtpmem_namespace *ns, enum virtpmem_mode *ret);
+
+/**
+ * virtpmem_mode_name - name of a mode, as ndctl spells it
+ * @mode: the mode
+ *
+ * Returns: "raw", "fsdax", "devdax", "sector" or "unknown".
+ * Since: 0.1
+ */
+const char *virtpmem_mode_name(enum virtpmem_mode mode);
+
+/**
+ * virtpmem_namespace_get_blockdev - its block device
+ * @ns: the namespace
+ *
+ * Returns: a name below /dev such as "pmem0" or "pmem0s", owned by the
+ * namespace; NULL if it has none (devdax, disabled).
+ * Since: 0.1
+ */
+const char *virtpmem_namespace_get_blockdev(const struct virtpmem_namespace *ns);
+
+/**
+ * virtpmem_namespace_get_daxdev - its DAX character device
+ * @ns: the namespace
+ *
+ * Returns: a name below /dev such as "dax0.0", owned by the namespace; NULL
+ * if it has none.
+ * Since: 0.1
+ */
+const char *virtpmem_namespace_get_daxdev(const struct virtpmem_namespace *ns);
+
+/** enum virtpmem_write_cache - whether a block device sends its flushes on */
+enum virtpmem_write_cache {
+	VIRTPMEM_WRITE_BACK,	/* flushes are sent */
+	VIRTPMEM_WRITE_THROUGH,	/* the block layer drops them */
+};
+
+/**
+ * virtpmem_namespace_get_write_cache - whether flushes of the block device are sent
+ * @ns: the namespace
+ * @ret: what queue/write_cache says at this moment
+ *
+ * Returns: 0; -EOPNOTSUPP if there is no block device; a negative errno.
+ * Since: 0.1
+ */
+int virtpmem_namespace_get_write_cache(struct virtpmem_namespace *ns,
+				       enum virtpmem_write_cache *ret);
+
+/* -------------------------------------------------------------- driver */
+
+/** enum virtpmem_driver - who serves a region's flushes */
+enum virtpmem_driver {
+	VIRTPMEM_DRIVER_OTHER,		/* not virtio-pmem: NFIT, e820, ... */
+	VIRTPMEM_DRIVER_IN_TREE,	/* the kernel's own virtio_pmem */
+	VIRTPMEM_DRIVER_VIRTPMEM,	/* this project's virtio_pmem */
+};
+
+/**
+ * virtpmem_region_get_driver - who serves the region's flushes
+ * @region: the region
+ * @ret: the kind of driver
+ *
+ * Returns: 0 or a negative errno.
+ * Since: 0.1
+ */
+int virtpmem_region_get_driver(struct virtpmem_region *region, enum virtpmem_driver *ret);
+
+/**
+ * virtpmem_driver_name - name of a kind of driver
+ * @driver: the kind
+ *
+ * Returns: "other", "in-tree" or "virtpmem".
+ * Since: 0.1
+ */
+const char *virtpmem_driver_name(enum virtpmem_driver driver);
+
+/**
+ * virtpmem_region_get_module - kernel module of the driver behind the region
+ * @region: the region
+ * @ret: such as "virtio_pmem"
+ *
+ * Returns: 0; -EOPNOTSUPP if it is built in or unknown; a negative errno.
+ * Since: 0.1
+ */
+int virtpmem_region_get_module(struct virtpmem_region *region, char **ret);
+
+/**
+ * virtpmem_region_get_module_version - version of that module, as it states it
+ * @region: the region
+ * @ret: such as "0.1.0"
+ *
+ * Returns: 0; -EOPNOTSUPP if it states none (the in-tree driver); a negative
+ * errno.
+ * Since: 0.1
+ */
+int virtpmem_region_get_module_version(struct virtpmem_region *region, char **ret);
+
+/**
+ * virtpmem_region_get_abi - revision of the driver's sysfs interface
+ * @region: the region
+ * @ret: VIRTIO_PMEM_ABI of sysfs-abi.h, or a later one
+ *
+ * Returns: 0; -EOPNOTSUPP with another driver; a negative errno.
+ * Since: 0.1
+ */
+int virtpmem_region_get_abi(struct virtpmem_region *region, unsigned int *ret);
+
+/** enum virtpmem_state - state of a region's flush engine */
+enum virtpmem_state {
+	VIRTPMEM_STATE_UNKNOWN,		/* a word of a later driver */
+	VIRTPMEM_STATE_ACTIVE,
+	VIRTPMEM_STATE_QUIESCED,
+	VIRTPMEM_STATE_RECOVERING,
+	VIRTPMEM_STATE_BROKEN,
+	VIRTPMEM_STATE_REMOVING,
+};
+
+/**
+ * virtpmem_region_get_state - state of the flush engine
+ * @region: the region
+ * @ret: the state
+ *
+ * Returns: 0; -EOPNOTSUPP with another driver; a negative errno.
+ * Since: 0.1
+ */
+int virtpmem_region_get_state(struct virtpmem_region *region, enum virtpmem_state *ret);
+
+/**
+ * virtpmem_state_name - the driver's word for a state
+ * @state: the state
+ *
+ * Returns: "active", "broken", ..., or "unknown".
+ * Since: 0.1
+ */
+const char *virtpmem_state_name(enum virtpmem_state state);
+
+/**
+ * virtpmem_region_get_broken_reason - why the region is broken
+ * @region: the region
+ * @ret: the driver's word: "none", "host-error", "virtqueue", ... (all are in
+ *       sysfs-abi.h)
+ *
+ * Returns: 0; -EOPNOTSUPP with another driver; a negative errno.
+ * Since: 0.1
+ */
+int virtpmem_region_get_broken_reason(struct virtpmem_region *region, char **ret);
+
+/**
+ * virtpmem_region_get_error_policy - what a failed host flush does
+ * @region: the region
+ * @ret: "latch" or "report"
+ *
+ * Returns: 0; -EOPNOTSUPP with another driver; a negative errno.
+ * Since: 0.1
+ */
+int virtpmem_region_get_error_policy(struct virtpmem_region *region, char **ret);
+
+/**
+ * virtpmem_region_get_queue_depth - requests accepted and not yet answered
+ * @region: the region
+ * @ret: the number
+ *
+ * Returns: 0; -EOPNOTSUPP with another driver; a negative errno.
+ * Since: 0.1
+ */
+int virtpmem_region_get_queue_depth(struct virtpmem_region *region, uint64_t *ret);
+
+/**
+ * virtpmem_region_get_queue_depth_max - the most there have been since probe
+ * @region: the region
+ * @ret: the number
+ *
+ * Returns: 0; -EOPNOTSUPP with another driver; a negative errno.
+ * Since: 0.1
+ */
+int virtpmem_region_get_queue_depth_max(struct virtpmem_region *region, uint64_t *ret);
+
+/**
+ * virtpmem_region_get_in_flight_us - age of the host flush in flight
+ * @region: the region
+ * @ret: microseconds; 0 if there is none
+ *
+ * Returns: 0; -EOPNOTSUPP with another driver; a negative errno.
+ * Since: 0.1
+ */
+int virtpmem_region_get_in_flight_us(struct virtpmem_region *region, uint64_t *ret);
+
+/* ---------------------------------------------------------- statistics */
+
+/** enum virtpmem_stat - the counters of a region; meanings are in sysfs-abi.h */
+enum virtpmem_stat {
+	VIRTPMEM_STAT_REQUESTS,
+	VIRTPMEM_STAT_ASYNC_REQUESTS,
+	VIRTPMEM_STAT_HOST_FLUSHES,
+	VIRTPMEM_STAT_FAILED_REQUESTS,
+	VIRTPMEM_STAT_FAILED_HOST_FLUSHES,
+	VIRTPMEM_STAT_REQUEST_TOTAL_NS,
+	VIRTPMEM_STAT_REQUEST_MAX_NS,
+	VIRTPMEM_STAT_HOST_TOTAL_NS,
+	VIRTPMEM_STAT_HOST_MAX_NS,
+	VIRTPMEM_STAT_RECOVERIES,
+	VIRTPMEM_STAT_STALLS,
+	VIRTPMEM_STAT_LAST_FAILURE_NS,
+	VIRTPMEM_STAT_LAST_CHANGE_NS,
+	VIRTPMEM_STAT_COUNT,		/* how many this library knows */
+};
+
+/**
+ * virtpmem_region_get_stats - read all counters at one consistent moment
+ * @region: the region
+ * @ret: the counters, with one reference
+ *
+ * Returns: 0; -EOPNOTSUPP with another driver; a negative errno.
+ * Since: 0.1
+ */
+int virtpmem_region_get_stats(struct virtpmem_region *region, struct virtpmem_stats **ret);
+
+/**
+ * virtpmem_stats_ref - take a reference
+ * @stats: the counters
+ *
+ * Returns: @stats.
+ * Since: 0.1
+ */
+struct virtpmem_stats *virtpmem_stats_ref(struct virtpmem_stats *stats);
+
+/**
+ * virtpmem_stats_unref - drop a reference
+ * @stats: the counters, or NULL
+ *
+ * Returns: NULL.
+ * Since: 0.1
+ */
+struct virtpmem_stats *virtpmem_stats_unref(struct virtpmem_stats *stats);
+
+/**
+ * virtpmem_stats_get - one counter
+ * @stats: the counters
+ * @id: which one
+ * @ret: its value
+ *
+ * Returns: 0; -EOPNOTSUPP if the driver is older and has no such counter;
+ * -EINVAL if the library knows no such counter.
+ * Since: 0.1
+ */
+int virtpmem_stats_get(const struct virtpmem_stats *stats, enum virtpmem_stat id, uint64_t *ret);
+
+/**
+ * virtpmem_stat_name - name of a counter, as it appears in JSON
+ * @id: which one
+ *
+ * Returns: such as "host_flushes"; NULL if the library knows no such counter.
+ * Since: 0.1
+ */
+const char *virtpmem_stat_name(enum virtpmem_stat id);
+
+/**
+ * virtpmem_region_get_latency_histogram - how long host flushes took
+ * @region: the region
+ * @ret: the histogram, with one reference
+ *
+ * Returns: 0; -EOPNOTSUPP with another driver; a negative errno.
+ * Since: 0.1
+ */
+int virtpmem_region_get_latency_histogram(struct virtpmem_region *region,
+					  struct virtpmem_histogram **ret);
+
+/**
+ * virtpmem_histogram_ref - take a reference
+ * @hist: the histogram
+ *
+ * Returns: @hist.
+ * Since: 0.1
+ */
+struct virtpmem_histogram *virtpmem_histogram_ref(struct virtpmem_histogram *hist);
+
+/**
+ * virtpmem_histogram_unref - drop a reference
+ * @hist: the histogram, or NULL
+ *
+ * Returns: NULL.
+ * Since: 0.1
+ */
+struct virtpmem_histogram *virtpmem_histogram_unref(struct virtpmem_histogram *hist);
+
+/**
+ * virtpmem_histogram_get_bins - number of bins
+ * @hist: the histogram
+ *
+ * Returns: the number, at least 1.
+ * Since: 0.1
+ */
+unsigned int virtpmem_histogram_get_bins(const struct virtpmem_histogram *hist);
+
+/**
+ * virtpmem_histogram_get_bin - one bin
+ * @hist: the histogram
+ * @bin: its number, from 0
+ * @lower_us: shortest latency that it counts, in microseconds
+ * @upper_us: shortest latency that it no longer counts; UINT64_MAX: no bound
+ * @count: how many host flushes it counts
+ *
+ * Returns: 0; -ERANGE if there is no such bin.
+ * Since: 0.1
+ */
+int virtpmem_histogram_get_bin(const struct virtpmem_histogram *hist, unsigned int bin,
+			       uint64_t *lower_us, uint64_t *upper_us, uint64_t *count);
+
+/* --------------------------------------------------------------- flush */
+
+/** enum virtpmem_flush_method - how a flush was made */
+enum virtpmem_flush_method {
+	VIRTPMEM_FLUSH_NONE,		/* there is no way to flush this region */
+	VIRTPMEM_FLUSH_NOT_NEEDED,	/* the platform needs none: deep_flush is 0 */
+	VIRTPMEM_FLUSH_DEEP,		/* the region's deep_flush */
+	VIRTPMEM_FLUSH_BLOCK,		/* fsync of a namespace's block device */
+};
+
+/**
+ * virtpmem_flush_method_name - name of a way to flush, as it appears in JSON
+ * @method: the way
+ *
+ * Returns: "none", "not_needed", "deep_flush" or "block_device".
+ * Since: 0.1
+ */
+const char *virtpmem_flush_method_name(enum virtpmem_flush_method method);
+
+/**
+ * struct virtpmem_flush_result - what a flush did
+ * @method: how it was made or tried
+ * @latency_ns: how long the flush took, in nanoseconds; 0 if none was tried
+ * @abandoned: the time was over, and a child that cannot be interrupted was
+ *             left behind; it ends when the host answers
+ *
+ * Since: 0.1
+ */
+struct virtpmem_flush_result {
+	enum virtpmem_flush_method method;
+	uint64_t latency_ns;
+	bool abandoned;
+};
+
+/**
+ * virtpmem_region_get_flush_method - how virtpmem_region_flush() would flush now
+ * @region: the region
+ * @ret: the way; VIRTPMEM_FLUSH_NONE if there is none
+ * @reason: NULL, or where to put one sentence that says why there is none
+ *          (NULL otherwise); the caller frees it
+ *
+ * Returns: 0 or a negative errno.
+ * Since: 0.1
+ */
+int virtpmem_region_get_flush_method(struct virtpmem_region *region,
+				     enum virtpmem_flush_method *ret, char **reason);
+
+/**
+ * virtpmem_region_flush - make everything stored so far durable on the host
+ * @region: the region
+ * @timeout_ms: how long to wait, in milliseconds; 0: without limit
+ * @result: NULL, or what was done. Exception to the rule: it is also written
+ *          on failure, if a flush was tried (method is not NONE)
+ *
+ * Writes 1 to deep_flush; where that reads 0, nothing is needed. Where it
+ * is absent, fsyncs a block device of one of the region's namespaces, if the
+ * block layer really sends the flush at that moment. Success is never
+ * reported for a flush that did not happen. Dirty pages of the file systems
+ * above are not written first: call syncfs(2) for that.
+ *
+ * With a limit the flush runs in a child process, because some drivers wait
+ * in a state that no signal interrupts. SIGCHLD is not delivered for it.
+ *
+ * Returns: 0; -EIO: the host failed the flush, or the region is broken;
+ * -ETIMEDOUT; -EOPNOTSUPP: there is no way to flush (see
+ * virtpmem_region_get_flush_method() for the reason); -EINTR: a signal
+ * arrived; -ENODEV, -EACCES, or another negative errno.
+ * Since: 0.1
+ */
+int virtpmem_region_flush(struct virtpmem_region *region, unsigned int timeout_ms,
+			  struct virtpmem_flush_result *result);
+
+/* ------------------------------------------------------------- cleanup */
+
+static inline void virtpmem_unrefp(struct virtpmem_ctx **p)
+{
+	virtpmem_unref(*p);
+}
+
+static inline void virtpmem_region_unrefp(struct virtpmem_region **p)
+{
+	virtpmem_region_unref(*p);
+}
+
+static inline void virtpmem_stats_unrefp(struct virtpmem_stats **p)
+{
+	virtpmem_stats_unref(*p);
+}
+
+static inline void virtpmem_histogram_unrefp(struct virtpmem_histogram **p)
+{
+	virtpmem_histogram_unref(*p);
+}
+
+/** _cleanup_virtpmem_*_ - drop the reference when the variable leaves its scope */
+#define _cleanup_virtpmem_unref_ __attribute__((__cleanup__(virtpmem_unrefp)))
+#define _cleanup_virtpmem_region_unref_ __attribute__((__cleanup__(virtpmem_region_unrefp)))
+#define _cleanup_virtpmem_stats_unref_ __attribute__((__cleanup__(virtpmem_stats_unrefp)))
+#define _cleanup_virtpmem_histogram_unref_ __attribute__((__cleanup__(virtpmem_histogram_unrefp)))
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* VIRTPMEM_LIBVIRTPMEM_H */
