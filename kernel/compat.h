@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The only place that knows how kernels differ. What a kernel can do is asked
+ * by name where a name tells, so that backports are judged by what they have.
+ */
+#ifndef VPMEM_COMPAT_H
+#define VPMEM_COMPAT_H
+
+#include <linux/bio.h>
+#include <linux/libnvdimm.h>
+#include <uapi/linux/virtio_pmem.h>
+
+/*
+ * Linux 7.2, and stable kernels that have it too: the core lets the provider
+ * end a FUA bio, and flushes a PREFLUSH bio with a NULL bio before it copies.
+ * Older cores hand us the bio both times and end it themselves, see
+ * vpmem_flush_old_core().
+ */
+#ifdef NVDIMM_FLUSH_ASYNC
+#define VPMEM_OLD_CORE		false
+#else
+#define VPMEM_OLD_CORE		true
+#define NVDIMM_FLUSH_ASYNC	0
+#endif
+
+/* Linux 6.9; the values are those of the virtio specification, section 5.19. */
+#ifndef VIRTIO_PMEM_F_SHMEM_REGION
+#define VIRTIO_PMEM_F_SHMEM_REGION	0
+#define VIRTIO_PMEM_SHMEM_REGION_ID	0
+#endif
+
+/*
+ * Keep a submitted bio from ending until we end it too. A bio that comes to us
+ * again after a chained completion has lost the count that it was born with;
+ * without it, the core's bio_endio() would end the bio under our hands.
+ */
+static inline void vpmem_hold_bio(struct bio *bio)
+{
+	if (!bio_flagged(bio, BIO_CHAIN))
+		atomic_set(&bio->__bi_remaining, 1);
+	bio_inc_remaining(bio);
+}
+
+#endif /* VPMEM_COMPAT_H */

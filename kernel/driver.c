@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * virtio-pmem (virtio specification 1.3, section 5.19): persistent memory that
+ * is a file on the host, and a virtqueue to ask the host to flush it.
+ *
+ * This file leads the life of a device: what exists when, and who may use it.
+ *
+ *	probe				remove, freeze (from below)
+ *	  private data, slot		  free or leak the slot
+ *	  virtqueue			  delete the virtqueue
+ *	  device ready			  reset the device
+ *	  bus and region		  unregister, flush once more
+ *
+ * Nothing is visible to others before the device can serve a flush, and it
+ * can until nobody sees it any more. The driver core calls probe, remove,
+ * freeze and restore one at a time.
+ */
+#include <linux/err.h>
+#include <linux/kmemleak.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_ring.h>
+
+#include "compat.h"
+#include "vpmem.h"
+
+struct workqueue_struct *vpmem_wq;
+enum vpmem_policy vpmem_default_policy = VPMEM_LATCH;
+
+static int vpmem_policy_param_set(const char *val, const struct kernel_param *kp)
+{
+	int policy = sysfs_match_string(vpmem_policy_names, val);
+
+	if (policy < 0)
+		return policy;
+	vpmem_default_policy = policy;
+	return 0;
+}
+
+static int vpmem_policy_param_get(char *buf, const struct kernel_param *kp)
+{
+	return sysfs_emit(buf, "%s\n", vpmem_policy_names[vpmem_default_policy]);
+}
+
+static const struct kernel_param_ops vpmem_policy_param_ops = {
+	.set = vpmem_policy_param_set,
+	.get = vpmem_policy_param_get,
+};
+module_param_cb(error_policy, &vpmem_policy_param_ops, NULL, 0644);
+MODULE_PARM_DESC(error_policy,
+		 "what a failed host flush does, for devices found later: latch (default) or report");
+
+/* ---------------------------------------------------------- the device */
+
+/* Where the memory is: the shared memory region if there is one, else the configuration. */
+static int vpmem_read_range(struct virtio_device *vdev, u64 *start, u64 *size)
+{
+	struct virtio_shm_region shm;
+
+	if (virtio_has_feature(vdev, VIRTIO_PMEM_F_SHMEM_REGION)) {
+		if (!virtio_get_shm_region(vdev, &shm, VIRTIO_PMEM_SHMEM_REGION_ID)) {
+			dev_err(&vdev->dev, "the device offers shared memory region %d but has none\n",
+				VIRTIO_PMEM_SHMEM_REGION_ID);
+			return -EINVAL;
+		}
+		*start = shm.addr;
+		*size = shm.len;
+	} else {
+		virtio_cread_le(vdev, struct virtio_pmem_config, start, start);
+		virtio_cread_le(vdev, struct virtio_pmem_config, size, size);
+	}
+
+	if (!*size) {
+		dev_err(&vdev->dev, "the device has no memory: its size is 0\n");
+		return -EINVAL;
+	}
+	if (*start + *size - 1 < *start) {
+		dev_err(&vdev->dev, "the device's memory wraps: start %#llx, size %#llx\n",
+			*start, *size);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static struct virtqueue *vpmem_find_queue(struct virtio_device *vdev)
+{
+	struct virtqueue *vq;
+
+	vq = virtio_find_single_vq(vdev, vpmem_engine_callback, "flush_queue");
+	if (IS_ERR(vq)) {
+		dev_err(&vdev->dev, "no flush queue: error %ld\n", PTR_ERR(vq));
+		return vq;
+	}
+	/* A request is two descriptors. */
+	if (virtqueue_get_vring_size(vq) < 2) {
+		dev_err(&vdev->dev, "the flush queue has room for %u descriptors, 2 are needed\n",
+			virtqueue_get_vring_size(vq));
+		vdev->config->del_vqs(vdev);
+		return ERR_PTR(-EINVAL);
+	}
+	return vq;
+}
+
+/*
+ * Take the queue away from engine and device. A device that is gone reads as
+ * all ones; there is nobody to reset then.
+ */
+static void vpmem_delete_queue(struct vpmem *v)
+{
+	struct virtio_device *vdev = v->vdev;
+
+	if (vdev->config->get_status(vdev) != 0xff)
+		virtio_reset_device(vdev);
+	vpmem_detach_queue(v);
+	vdev->config->del_vqs(vdev);
+}
+
+/*
+ * A slot that the device has not returned can still be written by it, reset or
+ * not: it is left to the device for good. kfree() takes no such thing back.
+ */
+static void vpmem_free(struct vpmem *v)
+{
+	if (v->slot_busy) {
+		dev_warn(&v->vdev->dev, "the device kept its request: leaking %zu bytes\n",
+			 sizeof(*v->slot));
+		kmemleak_not_leak(v->slot);
+	} else {
+		kfree(v->slot);
+	}
+	kfree(v);
+}
+
+/* Indirect descriptors are allocated for each request; ours needs none (F4). */
+static int vpmem_validate(struct virtio_device *vdev)
+{
+	__virtio_clear_bit(vdev, VIRTIO_RING_F_INDIRECT_DESC);
+	return 0;
+}
+
+static int vpmem_probe(struct virtio_device *vdev)
+{
+	struct virtqueue *vq;
+	struct vpmem *v;
+	int err;
+
+	if (!vdev->config->get) {
+		dev_err(&vdev->dev, "the device's configuration cannot be read\n");
+		return -EINVAL;
+	}
+
+	v = kzalloc(sizeof(*v), GFP_KERNEL);
+	if (!v)
+		return -ENOMEM;
+	v->slot = kzalloc(sizeof(*v->slot), GFP_KERNEL);
+	if (!v->slot) {
+		err = -ENOMEM;
+		goto err_free;
+	}
+	v->vdev = vdev;
+	v->name = dev_name(&vdev->dev);
+	vdev->priv = v;
+
+	err = vpmem_read_range(vdev, &v->start, &v->size);
+	if (err)
+		goto err_free;
+
+	vpmem_engine_init(v);
+	vq = vpmem_find_queue(vdev);
+	if (IS_ERR(vq)) {
+		err = PTR_ERR(vq);
+		goto err_free;
+	}
+	vpmem_unpark(v, vq);
+	virtio_device_ready(vdev);
+
+	err = vpmem_region_create(v);
+	if (err)
+		goto err_close;
+	return 0;
+
+err_close:
+	vpmem_close(v);
+	vpmem_delete_queue(v);
+err_free:
+	vpmem_free(v);
+	return err;
+}
+
+static void vpmem_remove(struct virtio_device *vdev)
+{
+	struct vpmem *v = vdev->priv;
+
+	vpmem_start_removal(v);
+	vpmem_region_stop_publishing(v);
+	vpmem_region_destroy(v);
+
+	/* del_gendisk() writes dirty pages back after nd_pmem's last flush (F11). */
+	if (!vpmem_is_broken(v) && vpmem_flush(v))
+		dev_err(&vdev->dev, "%s: the last flush failed\n", v->name);
+
+	vpmem_close(v);
+	vpmem_delete_queue(v);
+	put_device(v->region_dev);
+	vpmem_free(v);
+}
+
+/* The device may tell here that it needs a reset; there is nothing else to tell. */
+static void vpmem_config_changed(struct virtio_device *vdev)
+{
+	if (vdev->config->get_status(vdev) & VIRTIO_CONFIG_S_NEEDS_RESET)
+		vpmem_break(vdev->priv, VPMEM_REASON_NEEDS_RESET);
+}
+
+/* Requests gather until restore: a suspend fails none and loses none (F11, F12). */
+static int __maybe_unused vpmem_freeze(struct virtio_device *vdev)
+{
+	struct vpmem *v = vdev->priv;
+	int err;
+
+	err = vpmem_park(v);
+	if (err) {
+		dev_err(&vdev->dev, "%s: the host does not answer a flush: not suspending\n",
+			v->name);
+		vpmem_unpark(v, v->vq);
+		return err;
+	}
+	vpmem_delete_queue(v);
+	return 0;
+}
+
+static int __maybe_unused vpmem_restore(struct virtio_device *vdev)
+{
+	struct vpmem *v = vdev->priv;
+	struct virtqueue *vq;
+	u64 start, size;
+	int err;
+
+	err = vpmem_read_range(vdev, &start, &size);
+	if (!err && (start != v->start || size != v->size)) {
+		dev_err(&vdev->dev, "%s: the memory was %#llx+%#llx and is now %#llx+%#llx\n",
+			v->name, v->start, v->size, start, size);
+		err = -ENXIO;
+	}
+	if (err) {
+		vpmem_break(v, VPMEM_REASON_GONE);
+		return err;
+	}
+
+	vq = vpmem_find_queue(vdev);
+	if (IS_ERR(vq)) {
+		vpmem_break(v, VPMEM_REASON_VIRTQUEUE);
+		return PTR_ERR(vq);
+	}
+	virtio_device_ready(vdev);
+	vpmem_unpark(v, vq);
+	return 0;
+}
+
+static const struct virtio_device_id vpmem_ids[] = {
+	{ VIRTIO_ID_PMEM, VIRTIO_DEV_ANY_ID },
+	{ 0 },
+};
+MODULE_DEVICE_TABLE(virtio, vpmem_ids);
+
+static unsigned int vpmem_features[] = {
+	VIRTIO_PMEM_F_SHMEM_REGION,
+};
+
+static struct virtio_driver vpmem_driver = {
+	.feature_table		= vpmem_features,
+	.feature_table_size	= ARRAY_SIZE(vpmem_features),
+	.driver.name		= KBUILD_MODNAME,
+	.driver.owner		= THIS_MODULE,
+	.id_table		= vpmem_ids,
+	.validate		= vpmem_validate,
+	.probe			= vpmem_probe,
+	.remove			= vpmem_remove,
+	.config_changed		= vpmem_config_changed,
+#ifdef CONFIG_PM_SLEEP
+	.freeze			= vpmem_freeze,
+	.restore		= vpmem_restore,
+#endif
+};
+
+static int __init vpmem_init(void)
+{
+	int err;
+
+	/* Retries of a flush must get on while memory is being reclaimed. */
+	vpmem_wq = alloc_workqueue("virtio_pmem", WQ_MEM_RECLAIM | WQ_UNBOUND, 0);
+	if (!vpmem_wq)
+		return -ENOMEM;
+	err = register_virtio_driver(&vpmem_driver);
+	if (err)
+		destroy_workqueue(vpmem_wq);
+	return err;
+}
+module_init(vpmem_init);
+
+static void __exit vpmem_exit(void)
+{
+	unregister_virtio_driver(&vpmem_driver);
+	destroy_workqueue(vpmem_wq);
+}
+module_exit(vpmem_exit);
+
+MODULE_DESCRIPTION("virtio-pmem with gathered flushes, statistics and events");
+MODULE_VERSION(VPMEM_VERSION);
+MODULE_LICENSE("GPL");

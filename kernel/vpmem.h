@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the parts of the driver share: the device's private structure, and
+ * what each part offers the others.
+ *
+ *   driver.c   virtio: probe, remove, freeze, restore; who owns what, when
+ *   flush.c    the flush engine: requests in, host flushes out, states
+ *   region.c   what libnvdimm calls, and what sysfs shows
+ */
+#ifndef VPMEM_H
+#define VPMEM_H
+
+#include <linux/bio.h>
+#include <linux/blkdev.h>
+#include <linux/cache.h>
+#include <linux/libnvdimm.h>
+#include <linux/list.h>
+#include <linux/scatterlist.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+#include <linux/virtio.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+#include <uapi/linux/virtio_pmem.h>
+
+#include <virtpmem/sysfs-abi.h>
+
+enum vpmem_state {
+	VPMEM_ACTIVE,
+	VPMEM_BROKEN,
+	VPMEM_REMOVING,		/* still accepts and submits */
+	VPMEM_STATES,
+};
+
+/* Why a region is broken. */
+enum vpmem_reason {
+	VPMEM_REASON_NONE,
+	VPMEM_REASON_NOTIFY,	/* the transport refused the notify */
+	VPMEM_REASON_VIRTQUEUE,	/* the ring is broken */
+	VPMEM_REASON_NEEDS_RESET,
+	VPMEM_REASON_STALE,	/* an answer that the device did not write */
+	VPMEM_REASON_HOST_ERROR, /* a host flush failed, and the policy is latch */
+	VPMEM_REASON_TIMEOUT,	/* no answer before a deadline */
+	VPMEM_REASON_GONE,	/* another device after a restore, or none */
+	VPMEM_REASONS,
+};
+
+enum vpmem_policy {
+	VPMEM_LATCH,
+	VPMEM_REPORT,
+	VPMEM_POLICIES,
+};
+
+/*
+ * Memory that the device reads and writes: one request and its answer. Each
+ * has cache lines of its own, so that no store of the CPU's shares one with
+ * what the device writes (the size is a power of two, which kmalloc aligns).
+ */
+struct vpmem_slot {
+	struct virtio_pmem_req req __aligned(L1_CACHE_BYTES);
+	struct virtio_pmem_resp resp __aligned(L1_CACHE_BYTES);
+} __aligned(2 * L1_CACHE_BYTES);
+
+/*
+ * Requests that one host flush answers. Bios have no room for the time at
+ * which they joined, so the batch keeps what the statistics need: when the
+ * first one joined, and how much later all the others did, added up.
+ */
+struct vpmem_batch {
+	struct list_head waiters;	/* struct vpmem_waiter, on their stacks */
+	struct bio_list bios;
+	unsigned int count;		/* of both */
+	unsigned int async;		/* of bios */
+	u64 seq;			/* number of the host flush */
+	u64 first_ns;
+	u64 later_ns;
+};
+
+struct vpmem {
+	struct virtio_device *vdev;
+	const char *name;		/* for traces: the region, once it has a name */
+
+	/* Set at probe, fixed until remove. */
+	u64 start;
+	u64 size;
+	struct nvdimm_bus_descriptor bus_desc;
+	struct nvdimm_bus *bus;
+	struct device *region_dev;	/* we hold a reference */
+
+	/* Everything below is protected by the lock, which interrupts take. */
+	spinlock_t lock;
+	struct virtqueue *vq;		/* NULL while the device is reset */
+	struct vpmem_slot *slot;
+	bool slot_busy;			/* the device owns the slot */
+	bool parked;			/* requests gather, nothing is submitted */
+	bool closed;			/* remove is past its last flush: refuse */
+	bool publishing;		/* the region can send uevents */
+	enum vpmem_state state;
+	enum vpmem_reason reason;
+	enum vpmem_policy policy;
+	struct vpmem_batch gathering;	/* joined since the last submission */
+	struct vpmem_batch in_flight;	/* answered by the current host flush */
+	u64 answered;			/* batches up to this seq have left */
+	u64 submitted_ns;
+	unsigned int depth_max;
+	u64 stats[VIRTIO_PMEM_STATS];
+	u64 latency[VIRTIO_PMEM_LATENCY_BINS];
+	bool host_failed;		/* to be published */
+
+	/* Own locking. */
+	wait_queue_head_t idle;		/* the slot has come back, or never will */
+	struct work_struct publish;
+	enum vpmem_state published;	/* only that work */
+	struct delayed_work retry;	/* after a failed DMA mapping */
+	struct delayed_work deadline;	/* armed by remove */
+};
+
+/* A consistent look at the engine, for sysfs. */
+struct vpmem_snapshot {
+	enum vpmem_state state;
+	enum vpmem_reason reason;
+	enum vpmem_policy policy;
+	unsigned int depth;
+	unsigned int depth_max;
+	u64 in_flight_ns;
+	u64 stats[VIRTIO_PMEM_STATS];
+	u64 latency[VIRTIO_PMEM_LATENCY_BINS];
+};
+
+/* driver.c */
+extern struct workqueue_struct *vpmem_wq;
+extern enum vpmem_policy vpmem_default_policy;
+
+/* flush.c */
+extern const char *const vpmem_state_names[VPMEM_STATES];
+extern const char *const vpmem_reason_names[VPMEM_REASONS];
+extern const char *const vpmem_policy_names[VPMEM_POLICIES];
+
+void vpmem_engine_init(struct vpmem *v);
+void vpmem_engine_callback(struct virtqueue *vq);
+int vpmem_flush(struct vpmem *v);
+int vpmem_flush_killable(struct vpmem *v);
+int vpmem_flush_bio(struct vpmem *v, struct bio *bio);
+void vpmem_break(struct vpmem *v, enum vpmem_reason reason);
+bool vpmem_is_broken(struct vpmem *v);
+int vpmem_park(struct vpmem *v);
+void vpmem_detach_queue(struct vpmem *v);
+void vpmem_unpark(struct vpmem *v, struct virtqueue *vq);
+void vpmem_start_removal(struct vpmem *v);
+void vpmem_close(struct vpmem *v);
+void vpmem_set_policy(struct vpmem *v, enum vpmem_policy policy);
+void vpmem_set_publishing(struct vpmem *v, bool on);
+bool vpmem_take_host_failed(struct vpmem *v);
+void vpmem_snapshot(struct vpmem *v, struct vpmem_snapshot *snap);
+
+/* region.c */
+int vpmem_region_create(struct vpmem *v);
+void vpmem_region_stop_publishing(struct vpmem *v);
+void vpmem_region_destroy(struct vpmem *v);
+void vpmem_publish(struct work_struct *work);
+
+#endif /* VPMEM_H */
