@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Namespaces of a region, and the block and DAX devices made of them.
+ *
+ * A namespace that is claimed names its holder, a btt, pfn or dax device
+ * beside it in the region's directory, and that one carries the block device
+ * or the DAX device. A raw one carries its block device itself.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "private.h"
+
+static void namespace_free(struct virtpmem_namespace *ns)
+{
+	if (!ns)
+		return;
+	free(ns->devname);
+	free(ns->holder);
+	free(ns->blockdev);
+	free(ns->blockdir);
+	free(ns->daxdev);
+	free(ns);
+}
+
+static void namespace_freep(struct virtpmem_namespace **ns)
+{
+	namespace_free(*ns);
+}
+
+void vp_namespaces_free(struct virtpmem_namespace *ns)
+{
+	struct virtpmem_namespace *next;
+
+	for (; ns; ns = next) {
+		next = ns->next;
+		namespace_free(ns);
+	}
+}
+
+void vp_namespaces_freep(struct virtpmem_namespace **ns)
+{
+	vp_namespaces_free(*ns);
+}
+
+static int read_u64_in(const struct virtpmem_region *region, const char *dir, const char *name,
+		       enum vp_need need, uint64_t *ret)
+{
+	_cleanup_free_ char *file = NULL;
+
+	if (asprintf(&file, "%s/%s", dir, name) < 0) {
+		file = NULL;
+		return -ENOMEM;
+	}
+	return vp_read_u64(region, file, need, ret);
+}
+
+static int read_line_in(const struct virtpmem_region *region, const char *dir, const char *name,
+			char **ret)
+{
+	_cleanup_free_ char *file = NULL;
+
+	if (asprintf(&file, "%s/%s", dir, name) < 0) {
+		file = NULL;
+		return -ENOMEM;
+	}
+	return vp_read_line(region, file, VP_REQUIRED, ret);
+}
+
+/* *ret is NULL if nothing holds the namespace. */
+static int read_holder(const struct virtpmem_region *region, const char *devname, char **ret)
+{
+	static const char *const prefixes[] = { "btt", "pfn", "dax" };
+	_cleanup_free_ char *line = NULL;
+	unsigned int i, major, minor;
+	int r;
+
+	r = read_line_in(region, devname, "holder", &line);
+	if (r < 0)
+		return r;
+	if (!*line) {
+		*ret = NULL;
+		return 0;
+	}
+	for (i = 0; i < ARRAY_SIZE(prefixes); i++) {
+		if (!vp_parse_id_pair(line, prefixes[i], &major, &minor))
+			continue;
+		*ret = line;
+		line = NULL;
+		return 0;
+	}
+	vp_err(region->ctx, "%s/%s/holder: neither a btt, pfn nor dax device", region->devname,
+	       devname);
+	return -EBADMSG;
+}
+
+struct search {
+	char *name;
+	unsigned int minor;
+	bool daxdev;
+};
+
+/* The only block device, or the DAX device of the lowest number. */
+static int search_entry(const char *name, void *data)
+{
+	struct search *search = data;
+	unsigned int major, minor = 0;
+	char *copy;
+
+	if (search->daxdev && !vp_parse_id_pair(name, "dax", &major, &minor))
+		return 0;
+	if (search->name && minor >= search->minor)
+		return 0;
+	copy = strdup(name);
+	if (!copy)
+		return -ENOMEM;
+	free(search->name);
+	search->name = copy;
+	search->minor = minor;
+	return 0;
+}
+
+static int find_child(const struct virtpmem_region *region, const char *dir, bool daxdev,
+		      char **ret)
+{
+	struct search search = { .daxdev = daxdev };
+	int r;
+
+	r = vp_each_entry(region, dir, VP_OPTIONAL, search_entry, &search);
+	if (r < 0 && r != -EOPNOTSUPP) {
+		free(search.name);
+		return r;
+	}
+	*ret = search.name;
+	return 0;
+}
+
+static int find_devices(struct virtpmem_namespace *ns)
+{
+	const char *carrier = ns->holder ? ns->holder : ns->devname;
+	_cleanup_free_ char *dir = NULL;
+	int r;
+
+	if (ns->holder && !strncmp(ns->holder, "dax", 3))
+		return find_child(ns->region, ns->holder, true, &ns->daxdev);
+
+	if (asprintf(&dir, "%s/block", carrier) < 0) {
+		dir = NULL;
+		return -ENOMEM;
+	}
+	r = find_child(ns->region, dir, false, &ns->blockdev);
+	if (r < 0 || !ns->blockdev)
+		return r;
+	if (asprintf(&ns->blockdir, "%s/%s", dir, ns->blockdev) < 0) {
+		ns->blockdir = NULL;
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/* *ret is NULL for a seed and for one that has just gone. */
+static int namespace_new(struct virtpmem_region *region, const char *devname, unsigned int id,
+			 struct virtpmem_namespace **ret)
+{
+	_cleanup_(namespace_freep) struct virtpmem_namespace *ns = NULL;
+	uint64_t size;
+	int r;
+
+	*ret = NULL;
+	r = read_u64_in(region, devname, "size", VP_OPTIONAL, &size);
+	if (r == -EOPNOTSUPP || (!r && !size))
+		return 0;
+	/* An unreadable size does not make it a seed; its getter will say what is wrong. */
+	if (r < 0 && r != -EBADMSG)
+		return r;
+
+	ns = calloc(1, sizeof(*ns));
+	if (!ns)
+		return -ENOMEM;
+	ns->region = region;
+	ns->id = id;
+	ns->devname = strdup(devname);
+	if (!ns->devname)
+		return -ENOMEM;
+	r = read_holder(region, devname, &ns->holder);
+	/* Without knowing who holds it there is no telling what its devices are. */
+	if (r == -EBADMSG || r == -EOPNOTSUPP)
+		r = 0;
+	else if (!r)
+		r = find_devices(ns);
+	if (r < 0)
+		return r;
+
+	*ret = ns;
+	ns = NULL;
+	return 0;
+}
+
+struct listing {
+	struct virtpmem_region *region;
+	struct virtpmem_namespace *first;
+};
+
+static int list_entry(const char *name, void *data)
+{
+	struct listing *listing = data;
+	struct virtpmem_namespace **pos = &listing->first;
+	struct virtpmem_namespace *ns;
+	unsigned int region_id, id;
+	int r;
+
+	if (!vp_parse_id_pair(name, "namespace", &region_id, &id) ||
+	    region_id != listing->region->id)
+		return 0;
+	r = namespace_new(listing->region, name, id, &ns);
+	if (r < 0 || !ns)
+		return r;
+	while (*pos && (*pos)->id < ns->id)
+		pos = &(*pos)->next;
+	ns->next = *pos;
+	*pos = ns;
+	return 0;
+}
+
+/* As they are now, sorted by number. */
+int vp_namespaces_read(struct virtpmem_region *region, struct virtpmem_namespace **ret)
+{
+	struct listing listing = { .region = region };
+	int r;
+
+	r = vp_each_entry(region, ".", VP_REQUIRED, list_entry, &listing);
+	/* A removed directory can still be listed, and is empty. */
+	if (!r && !listing.first && !vp_region_alive(region))
+		r = vp_file_error(region, ".", "cannot list", ENODEV, VP_REQUIRED);
+	if (r < 0) {
+		vp_namespaces_free(listing.first);
+		return r;
+	}
+	*ret = listing.first;
+	return 0;
+}
+
+VP_EXPORT struct virtpmem_namespace *virtpmem_namespace_get_first(struct virtpmem_region *region)
+{
+	int r;
+
+	if (!region->namespaces_read) {
+		r = vp_namespaces_read(region, &region->namespaces);
+		if (r < 0) {
+			vp_err(region->ctx, "%s: cannot list the namespaces: %s", region->devname,
+			       strerror(-r));
+			return NULL;
+		}
+		region->namespaces_read = true;
+	}
+	return region->namespaces;
+}
+
+VP_EXPORT struct virtpmem_namespace *virtpmem_namespace_get_next(struct virtpmem_namespace *ns)
+{
+	return ns->next;
+}
+
+VP_EXPORT const char *virtpmem_namespace_get_devname(const struct virtpmem_namespace *ns)
+{
+	return ns->devname;
+}
+
+/* A holder's metadata takes some of the space; a holder without driver has no size. */
+VP_EXPORT int virtpmem_namespace_get_size(struct virtpmem_namespace *ns, uint64_t *ret)
+{
+	uint64_t size;
+	int r = -EOPNOTSUPP;
+
+	if (ns->holder)
+		r = read_u64_in(ns->region, ns->holder, "size", VP_OPTIONAL, &size);
+	if (r == -EOPNOTSUPP || r == -ENXIO)
+		r = read_u64_in(ns->region, ns->devname, "size", VP_REQUIRED, &size);
+	if (r < 0)
+		return r;
+	*ret = size;
+	return 0;
+}
+
+static const struct {
+	const char *word;
+	const char *name;
+} modes[] = {
+	[VIRTPMEM_MODE_UNKNOWN] = { NULL, "unknown" },
+	[VIRTPMEM_MODE_RAW] = { "raw", "raw" },
+	[VIRTPMEM_MODE_FSDAX] = { "memory", "fsdax" },
+	[VIRTPMEM_MODE_DEVDAX] = { "dax", "devdax" },
+	[VIRTPMEM_MODE_SECTOR] = { "safe", "sector" },
+};
+
+/*
+ * The kernel's own word, as ndctl takes it: it is "memory" also for a
+ * namespace that nothing claims but whose pages are mapped, as virtio-pmem's.
+ */
+VP_EXPORT int virtpmem_namespace_get_mode(struct virtpmem_namespace *ns, enum virtpmem_mode *ret)
+{
+	_cleanup_free_ char *line = NULL;
+	unsigned int i;
+	int r;
+
+	r = read_line_in(ns->region, ns->devname, "mode", &line);
+	if (r < 0)
+		return r;
+	*ret = VIRTPMEM_MODE_UNKNOWN;
+	for (i = 0; i < ARRAY_SIZE(modes); i++)
+		if (modes[i].word && !strcmp(line, modes[i].word))
+			*ret = (enum virtpmem_mode)i;
+	return 0;
+}
+
+VP_EXPORT const char *virtpmem_mode_name(enum virtpmem_mode mode)
+{
+	if ((unsigned int)mode >= ARRAY_SIZE(modes))
+		mode = VIRTPMEM_MODE_UNKNOWN;
+	return modes[mode].name;
+}
+
+VP_EXPORT const char *virtpmem_namespace_get_blockdev(const struct virtpmem_namespace *ns)
+{
+	return ns->blockdev;
+}
+
+VP_EXPORT const char *virtpmem_namespace_get_daxdev(const struct virtpmem_namespace *ns)
+{
+	return ns->daxdev;
+}
+
+VP_EXPORT int virtpmem_namespace_get_write_cache(struct virtpmem_namespace *ns,
+						 enum virtpmem_write_cache *ret)
+{
+	_cleanup_free_ char *line = NULL;
+	int r;
+
+	if (!ns->blockdir)
+		return -EOPNOTSUPP;
+	r = read_line_in(ns->region, ns->blockdir, "queue/write_cache", &line);
+	if (r < 0)
+		return r;
+	if (!strcmp(line, "write back")) {
+		*ret = VIRTPMEM_WRITE_BACK;
+		return 0;
+	}
+	if (!strcmp(line, "write through")) {
+		*ret = VIRTPMEM_WRITE_THROUGH;
+		return 0;
+	}
+	vp_err(ns->region->ctx, "%s/%s/queue/write_cache: neither write back nor write through",
+	       ns->region->devname, ns->blockdir);
+	return -EBADMSG;
+}

@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The one place that opens and parses files of sysfs.
+ *
+ * Everything is opened relative to the region's directory, which was opened
+ * at the scan: a path cannot come to mean another device in between. Nothing
+ * that a file holds is trusted: it is read up to a limit, must be one line of
+ * printable ASCII that ends in a newline (sysfs always writes one, so a file
+ * without is cut off), and must parse to the last character.
+ *
+ * Errors: -ENODEV if the region has gone, -EOPNOTSUPP if it is there and the
+ * file is not, -EACCES, -EBADMSG for contents that cannot be; another errno
+ * as the kernel gave it. All of them are logged with the name of the file.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "private.h"
+
+/* An attribute is at most a page, and none that is read here comes near 4 KiB. */
+#define CONTENT_MAX	4096
+
+/*
+ * A device's "uevent" is the first file that goes when the device does, and
+ * every device has one.
+ */
+bool vp_region_alive(const struct virtpmem_region *region)
+{
+	struct stat st;
+
+	return !fstatat(region->dirfd, "uevent", &st, AT_SYMLINK_NOFOLLOW);
+}
+
+int vp_malformed(const struct virtpmem_region *region, const char *file, const char *why)
+{
+	vp_err(region->ctx, "%s/%s: %s", region->devname, file, why);
+	return -EBADMSG;
+}
+
+/*
+ * Turn the errno of an operation on a file into the library's, and log it.
+ * Whatever it is for a region that has gone, the cause is that it has gone.
+ */
+int vp_file_error(const struct virtpmem_region *region, const char *file, const char *what,
+		  int error, enum vp_need need)
+{
+	switch (error) {
+	case ENOENT:
+	case ENOTDIR:
+	case ENODEV:
+	case ENXIO:
+	case ESTALE:
+		if (!vp_region_alive(region)) {
+			vp_info(region->ctx, "%s/%s: the region has gone", region->devname, file);
+			return -ENODEV;
+		}
+		break;
+	case EPERM:
+		error = EACCES;
+		break;
+	}
+	if (error == ENOENT || error == ENOTDIR) {
+		vp_log(region->ctx, need == VP_OPTIONAL ? LOG_DEBUG : LOG_ERR,
+		       "%s/%s: there is no such file", region->devname, file);
+		return -EOPNOTSUPP;
+	}
+	vp_log(region->ctx, need == VP_OPTIONAL && error == EACCES ? LOG_INFO : LOG_ERR,
+	       "%s/%s: %s: %s", region->devname, file, what, strerror(error));
+	return -error;
+}
+
+/* Reads until the end of the file or the buffer; returns the length or -errno. */
+static ssize_t read_all(int fd, char *buffer, size_t size)
+{
+	size_t length = 0;
+
+	while (length < size) {
+		ssize_t n = read(fd, buffer + length, size - length);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (!n)
+			break;
+		length += (size_t)n;
+	}
+	return (ssize_t)length;
+}
+
+static bool is_printable(const char *text, size_t length)
+{
+	size_t i;
+
+	for (i = 0; i < length; i++)
+		if (text[i] < ' ' || text[i] > '~')
+			return false;
+	return true;
+}
+
+/* The content of a file of one line, without the newline; it may be empty. */
+int vp_read_line(const struct virtpmem_region *region, const char *file, enum vp_need need,
+		 char **ret)
+{
+	char buffer[CONTENT_MAX + 1];
+	_cleanup_close_ int fd = -1;
+	ssize_t length;
+	char *line;
+
+	/* A FIFO in place of the file must not block us. */
+	fd = openat(region->dirfd, file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (fd < 0)
+		return vp_file_error(region, file, "cannot open", errno, need);
+	length = read_all(fd, buffer, sizeof(buffer));
+	if (length < 0)
+		return vp_file_error(region, file, "cannot read", (int)-length, need);
+	/* A parent's file can outlive the region; then it says nothing about it. */
+	if (!strncmp(file, "../", 3) && !vp_region_alive(region))
+		return vp_file_error(region, file, "cannot read", ENODEV, need);
+
+	if (!length)
+		return vp_malformed(region, file, "the file is empty");
+	if (length > CONTENT_MAX)
+		return vp_malformed(region, file, "the file is too long");
+	if (buffer[length - 1] != '\n')
+		return vp_malformed(region, file, "the file does not end in a newline: cut off?");
+	if (!is_printable(buffer, (size_t)length - 1))
+		return vp_malformed(region, file, "the file is not one line of text");
+
+	line = strndup(buffer, (size_t)length - 1);
+	if (!line)
+		return -ENOMEM;
+	*ret = line;
+	return 0;
+}
+
+int vp_read_word(const struct virtpmem_region *region, const char *file, enum vp_need need,
+		 char **ret)
+{
+	_cleanup_free_ char *line = NULL;
+	int r;
+
+	r = vp_read_line(region, file, need, &line);
+	if (r < 0)
+		return r;
+	if (!*line)
+		return vp_malformed(region, file, "the line is empty");
+	*ret = line;
+	line = NULL;
+	return 0;
+}
+
+int vp_read_u64(const struct virtpmem_region *region, const char *file, enum vp_need need,
+		uint64_t *ret)
+{
+	_cleanup_free_ char *line = NULL;
+	int r;
+
+	r = vp_read_line(region, file, need, &line);
+	if (r < 0)
+		return r;
+	if (!vp_parse_u64(line, ret))
+		return vp_malformed(region, file, "not an unsigned number");
+	return 0;
+}
+
+int vp_read_hex(const struct virtpmem_region *region, const char *file, enum vp_need need,
+		uint64_t *ret)
+{
+	_cleanup_free_ char *line = NULL;
+	int r;
+
+	r = vp_read_line(region, file, need, &line);
+	if (r < 0)
+		return r;
+	if (!vp_parse_hex(line, ret))
+		return vp_malformed(region, file, "not a hexadecimal number");
+	return 0;
+}
+
+int vp_read_int(const struct virtpmem_region *region, const char *file, enum vp_need need,
+		int *ret)
+{
+	_cleanup_free_ char *line = NULL;
+	uint64_t value;
+	bool negative;
+	int r;
+
+	r = vp_read_line(region, file, need, &line);
+	if (r < 0)
+		return r;
+	negative = line[0] == '-';
+	if (!vp_parse_u64(line + negative, &value) || value > INT_MAX)
+		return vp_malformed(region, file, "not a number");
+	*ret = negative ? -(int)value : (int)value;
+	return 0;
+}
+
+int vp_read_bool(const struct virtpmem_region *region, const char *file, enum vp_need need,
+		 bool *ret)
+{
+	_cleanup_free_ char *line = NULL;
+	int r;
+
+	r = vp_read_line(region, file, need, &line);
+	if (r < 0)
+		return r;
+	if (strcmp(line, "0") != 0 && strcmp(line, "1") != 0)
+		return vp_malformed(region, file, "neither 0 nor 1");
+	*ret = line[0] == '1';
+	return 0;
+}
+
+/*
+ * Numbers with one space between them. More than @max are allowed, must be
+ * numbers too, and are dropped: a later driver writes more.
+ */
+int vp_read_u64s(const struct virtpmem_region *region, const char *file, size_t max,
+		 uint64_t *values, size_t *count)
+{
+	_cleanup_free_ char *line = NULL;
+	char *p, *next;
+	size_t n = 0;
+	int r;
+
+	r = vp_read_line(region, file, VP_REQUIRED, &line);
+	if (r < 0)
+		return r;
+	for (p = line; p; p = next, n++) {
+		uint64_t value;
+
+		next = strchr(p, ' ');
+		if (next)
+			*next++ = '\0';
+		if (!vp_parse_u64(p, &value))
+			return vp_malformed(region, file, "not a line of unsigned numbers");
+		if (n < max)
+			values[n] = value;
+	}
+	*count = n < max ? n : max;
+	return 0;
+}
+
+/* The last component of what a symbolic link points to. */
+int vp_read_link_name(const struct virtpmem_region *region, const char *file, enum vp_need need,
+		      char **ret)
+{
+	char target[PATH_MAX];
+	const char *name;
+	ssize_t n;
+
+	n = readlinkat(region->dirfd, file, target, sizeof(target));
+	if (n < 0)
+		return vp_file_error(region, file, "cannot read link", errno, need);
+	if (!n || (size_t)n == sizeof(target) || !is_printable(target, (size_t)n))
+		return vp_malformed(region, file, "the link is malformed");
+	target[n] = '\0';
+	if (!strncmp(file, "../", 3) && !vp_region_alive(region))
+		return vp_file_error(region, file, "cannot read link", ENODEV, need);
+	name = vp_basename(target);
+	if (!*name)
+		return vp_malformed(region, file, "the link is malformed");
+	*ret = strdup(name);
+	return *ret ? 0 : -ENOMEM;
+}
+
+/*
+ * Calls @fn for each entry of a directory, until it returns something else
+ * than 0, which is then returned.
+ */
+int vp_each_entry(const struct virtpmem_region *region, const char *dir, enum vp_need need,
+		  vp_entry_fn fn, void *data)
+{
+	_cleanup_closedir_ DIR *handle = NULL;
+	int fd;
+
+	fd = openat(region->dirfd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return vp_file_error(region, dir, "cannot open", errno, need);
+	handle = fdopendir(fd);
+	if (!handle) {
+		int error = errno;
+
+		close(fd);
+		return -error;
+	}
+	for (;;) {
+		const struct dirent *entry;
+		int r;
+
+		errno = 0;
+		entry = readdir(handle);
+		if (!entry)
+			return errno ? vp_file_error(region, dir, "cannot list", errno, need) : 0;
+		if (entry->d_name[0] == '.')
+			continue;
+		r = fn(entry->d_name, data);
+		if (r)
+			return r;
+	}
+}
