@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * pmemctl list: the regions, one a line.
+ */
+#include "regions.h"
+
+static void list_region(struct pmemctl *p, struct virtpmem_region *region)
+{
+	struct record *r = regions_describe(p, region, DESCRIBE_BRIEF);
+
+	if (r)
+		output_region(&p->out, r);
+}
+
+void cmd_list(struct pmemctl *p)
+{
+	regions_each(p, list_region);
+}
