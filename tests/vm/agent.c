@@ -37,6 +37,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/klog.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/signalfd.h>
@@ -233,7 +234,7 @@ static void prepare_machine(void)
 	sethostname("guest", 5);
 
 	/* Boot is quiet because a serial console is slow; now all is logged. */
-	write_file("/proc/sys/kernel/printk", "8 4 1 8\n");
+	klogctl(8 /* SYSLOG_ACTION_CONSOLE_LEVEL */, NULL, 8);
 	/* User space may write reports of its own to /dev/kmsg: all of them. */
 	write_file("/proc/sys/kernel/printk_devkmsg", "on\n");
 
@@ -333,7 +334,8 @@ static void become(char **argv, char **envp, int in, int out, int err)
 	sigprocmask(SIG_SETMASK, &original_mask, NULL);
 	if (chdir("/root") < 0 && chdir("/") < 0)
 		_exit(126);
-	execvpe(argv[0], argv, envp);
+	environ = envp;		/* its PATH is the one to look in */
+	execvp(argv[0], argv);
 	dprintf(2, "%s: %s\n", argv[0], strerror(errno));
 	_exit(errno == ENOENT ? 127 : 126);
 }

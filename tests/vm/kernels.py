@@ -194,10 +194,12 @@ def available(name: str) -> bool:
     return True
 
 
-def _mirror(source: Path, target: Path) -> None:
+def _mirror(source: Path, target: Path) -> bool:
     """Make TARGET's sources equal to SOURCE's; what was built there stays.
 
-    Unchanged files are not touched, so make rebuilds only what it must."""
+    Unchanged files are not touched, so make rebuilds only what it must. Returns
+    whether anything changed."""
+    changed = False
     built = re.compile(r".*(\.o|\.ko|\.mod|\.mod\.c|\.cmd|\.a|\.order|\.symvers|\.d)$")
     for directory, names, files in os.walk(source):
         names[:] = [n for n in names if not n.startswith((".", "build"))]
@@ -208,10 +210,13 @@ def _mirror(source: Path, target: Path) -> None:
             old, new = Path(directory) / name, here / name
             if not new.exists() or not filecmp.cmp(old, new, shallow=False):
                 shutil.copyfile(old, new)
+                changed = True
         for left in here.iterdir():
             if left.is_file() and left.name not in wanted and not built.match(left.name) \
                     and not left.name.startswith("."):
                 left.unlink()
+                changed = True
+    return changed
 
 
 def build_module(kernel: Kernel, name: str = "virtio_pmem", *, subdir: str = "kernel",
@@ -230,8 +235,15 @@ def build_module(kernel: Kernel, name: str = "virtio_pmem", *, subdir: str = "ke
     place = source / "build-vm" / (kernel.release + suffix)
     result = place / subdir / f"{name}.ko"
     with locked(place):
-        _mirror(source / "kernel", place / "kernel")
-        _mirror(source / "include", place / "include")
+        # The log is written last: with it and nothing changed, make has nothing to do.
+        log = place / "build.log"
+        changed = _mirror(source / "kernel", place / "kernel")
+        changed |= _mirror(source / "include", place / "include")
+        symbols = kernel.build.resolve() / "Module.symvers"
+        if not changed and result.exists() and log.exists() \
+                and (not symbols.exists() or log.stat().st_mtime > symbols.stat().st_mtime):
+            return result
+        log.unlink(missing_ok=True)
         done = subprocess.run(
             ["make", "-C", str(place / subdir), f"KDIR={kernel.build}",
              f"-j{os.cpu_count()}", *make_args],
@@ -239,5 +251,5 @@ def build_module(kernel: Kernel, name: str = "virtio_pmem", *, subdir: str = "ke
             env={k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS")})
         if done.returncode != 0 or not result.exists():
             raise RuntimeError(f"building {name} for {kernel.release} failed:\n{done.stdout}")
-        (place / "build.log").write_text(done.stdout, encoding="utf-8")
+        log.write_text(done.stdout, encoding="utf-8")
     return result
