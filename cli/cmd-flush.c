@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <limits.h>
+#include <string.h>
 
 #include <virtpmem/sysfs-abi.h>
 
@@ -33,29 +34,34 @@ static bool is_broken(struct virtpmem_region *region)
 	return virtpmem_region_get_state(region, &state) >= 0 && state == VIRTPMEM_STATE_BROKEN;
 }
 
-/* -EIO: the region had been broken, or the host failed this flush, which may have broken it. */
+/* -EIO: the region had been broken, or the flush failed, which may have broken it. */
 static void report_io_error(struct flush *f)
 {
-	static const char remedy[] = "what was written since the last good flush may be lost: check "
-				     "the host's storage, restore the data";
+	static const char lost[] = "what was written since the last good flush may be lost";
+	static const char rebind[] = "then unbind and bind the device";
 	_cleanup_free_ char *reason = NULL;
 	struct output *out = &f->p->out;
 
 	if (is_broken(f->region) &&
 	    virtpmem_region_get_broken_reason(f->region, &reason) < 0)
 		reason = xstrdup("reason not known");
-	if (reason && f->was_broken)
-		output_error(out, f->dev, ERROR_BROKEN,
-			     "the region is broken (%s) and fails every flush; %s, then unbind and "
-			     "bind the device", reason, remedy);
-	else if (reason)
+	if (!reason)
 		output_error(out, f->dev, ERROR_FLUSH_FAILED,
-			     "the host failed the flush (error latched; region is broken: %s); %s, "
-			     "then unbind and bind the device", reason, remedy);
+			     "the host failed the flush, tried by %s; %s, and a later flush can "
+			     "succeed without it: check the host's storage and restore the data",
+			     virtpmem_flush_method_name(f->result.method), lost);
+	else if (f->was_broken)
+		output_error(out, f->dev, ERROR_BROKEN,
+			     "the region is broken (%s) and fails every flush; %s: check the host and "
+			     "the data, %s", reason, lost, rebind);
+	else if (!strcmp(reason, VIRTIO_PMEM_REASON_HOST_ERROR))
+		output_error(out, f->dev, ERROR_FLUSH_FAILED,
+			     "the host failed the flush (error latched; region is broken: %s); %s: "
+			     "check the host's storage, restore the data, %s", reason, lost, rebind);
 	else
 		output_error(out, f->dev, ERROR_FLUSH_FAILED,
-			     "the host failed the flush, tried by %s; %s: a later flush can succeed "
-			     "without them", virtpmem_flush_method_name(f->result.method), remedy);
+			     "the flush failed, and the region is broken now: %s; %s: check the host "
+			     "and the data, %s", reason, lost, rebind);
 }
 
 static void report_timeout(struct flush *f)
@@ -107,6 +113,10 @@ static void report(struct flush *f, int err)
 	case -EACCES:
 	case -EPERM:
 		output_error(out, f->dev, ERROR_PERMISSION, "may not flush it: %s; try it as root",
+			     regions_why(f->p, f->dev, err));
+		break;
+	case -EBUSY:
+		output_error(out, f->dev, ERROR_BUSY, "busy, and was not flushed: %s; try it again",
 			     regions_why(f->p, f->dev, err));
 		break;
 	default:

@@ -137,9 +137,15 @@ static void check_method(struct verdict *v)
 {
 	if (!is(v, "flush.method", "none") || is(v, "type", "volatile") || only_sector_mode(v))
 		return;
-	add(v, "no_flush_method", HEALTH_CRITICAL, "nothing can make this region durable on demand",
-	    is(v, "flush.driver", "in-tree") ? "load this project's driver, which adds deep_flush"
-					     : "see the flush method below");
+	if (is_virtio_pmem(v))
+		add(v, "no_flush_method", HEALTH_CRITICAL,
+		    "nothing can make this region durable on demand",
+		    is(v, "flush.driver", "in-tree") ? "load this project's driver, which adds deep_flush"
+						     : "see the flush method below");
+	else
+		add(v, "no_flush_method", HEALTH_UNKNOWN,
+		    "the kernel offers no flush, and does not say whether stores need one",
+		    "ask whoever makes the platform");
 }
 
 static void check_write_through(struct verdict *v)
@@ -194,8 +200,15 @@ static void check_active(struct verdict *v)
 	add(v, "not_active", HEALTH_NON_CRITICAL, message, "wait until that is over");
 }
 
+/* What is not known is not "ok". */
 static void check_known(struct verdict *v)
 {
+	if (is(v, "flush.driver", "virtpmem") &&
+	    (!*string_at(v->region, "flush.state") || is(v, "flush.state", "unknown") ||
+	     !record_get(v->region, "flush.failed_host_flushes")))
+		add(v, "incomplete", HEALTH_UNKNOWN,
+		    "the driver's state or its statistics could not be read or understood",
+		    "see the errors; the driver may be newer or older than pmemctl");
 	if (is(v, "flush.driver", "in-tree"))
 		add(v, "no_statistics", HEALTH_UNKNOWN,
 		    "the in-tree virtio_pmem keeps no statistics and has no states",

@@ -351,7 +351,7 @@ static void text_region(struct output *out, const struct record *region)
 		putchar('\n');
 	draw(out->view->region, region);
 	/* A flush may take long, and whoever watches wants to see what is done. */
-	fflush(stdout);
+	output_flush(out);
 }
 
 static void text_finish(struct output *out)

@@ -84,13 +84,21 @@ void output_region(struct output *out, struct record *region)
 		out->ops->region(out, region);
 }
 
+/* stdio remembers that a write failed, but not why. */
+void output_flush(struct output *out)
+{
+	errno = 0;
+	if (fflush(stdout) && !out->write_error)
+		out->write_error = errno ? errno : EIO;
+}
+
 /* Text that was printed before the message should be seen before it. */
-static void message(const char *dev, const char *text)
+static void message(struct output *out, const char *dev, const char *text)
 {
 	_cleanup_free_ char *safe_dev = dev ? printable(dev, false) : NULL;
 	_cleanup_free_ char *safe = printable(text, false);
 
-	fflush(stdout);
+	output_flush(out);
 	fprintf(stderr, "pmemctl: %s%s%s\n", safe_dev ? safe_dev : "", safe_dev ? ": " : "", safe);
 }
 
@@ -108,7 +116,7 @@ void output_error(struct output *out, const char *dev, enum error_code code, con
 	record_add_string(error, "code", error_name(code));
 	record_add_uint(error, "exit", (uint64_t)error_exit(code));
 	record_add_string(error, "message", text);
-	message(dev, text);
+	message(out, dev, text);
 }
 
 void output_note(struct output *out, const char *fmt, ...)
@@ -121,7 +129,7 @@ void output_note(struct output *out, const char *fmt, ...)
 	va_start(ap, fmt);
 	text = xvasprintf(fmt, ap);
 	va_end(ap);
-	message(NULL, text);
+	message(out, NULL, text);
 }
 
 /*
@@ -129,19 +137,19 @@ void output_note(struct output *out, const char *fmt, ...)
  * stdio kept (full file system, closed pipe) or that only close() tells (NFS)
  * must not end in exit status 0.
  */
-static int close_stdout(void)
+static int close_stdout(struct output *out)
 {
-	int err = 0;
-
+	output_flush(out);
+	if (ferror(stdout) && !out->write_error)
+		out->write_error = EIO;
 	errno = 0;
-	if (fflush(stdout) || ferror(stdout))
-		err = errno ? errno : EIO;
-	errno = 0;
-	if (fclose(stdout) && !err && errno != EBADF)
-		err = errno;
-	if (!err)
+	/* Where there never was one, and nothing was written, nothing is lost. */
+	if (fclose(stdout) && !out->write_error && errno != EBADF)
+		out->write_error = errno;
+	if (!out->write_error)
 		return 0;
-	fprintf(stderr, "pmemctl: cannot write to standard output: %s\n", strerror(err));
+	fprintf(stderr, "pmemctl: cannot write to standard output: %s\n",
+		strerror(out->write_error));
 	return error_exit(ERROR_FAILED);
 }
 
@@ -151,8 +159,11 @@ int output_finish(struct output *out)
 
 	record_append(out->top, out->regions);
 	record_append(out->top, out->errors);
+	errno = 0;
 	out->ops->finish(out);
-	written = close_stdout();
+	if (ferror(stdout) && !out->write_error)
+		out->write_error = errno ? errno : EIO;
+	written = close_stdout(out);
 	status = out->errors->child ? (int)record_get(out->errors->child, "exit")->uint : written;
 	record_free(out->top);
 	return status;

@@ -31,6 +31,7 @@ struct output {
 	struct record *top;	 /* fields beside regions and errors */
 	struct record *regions;
 	struct record *errors;
+	int write_error; /* errno of the first write to standard output that failed, or 0 */
 };
 
 extern const struct output_ops output_text, output_json;
@@ -46,6 +47,9 @@ void output_error(struct output *out, const char *dev, enum error_code code, con
 
 /* Something worth knowing that is no error and no data: standard error, in text only. */
 void output_note(struct output *out, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* What was printed so far is to be seen now. */
+void output_flush(struct output *out);
 
 /* Writes what is left, closes standard output. Returns: the exit status. */
 int output_finish(struct output *out);

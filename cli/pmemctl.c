@@ -116,6 +116,7 @@ static void reserve_descriptors(void)
 static void run(struct pmemctl *p)
 {
 	if (p->usage_error) {
+		p->out.view = NULL;
 		output_error(&p->out, NULL, ERROR_USAGE, "%s", p->usage_error);
 		return;
 	}

@@ -97,8 +97,8 @@ static char *why_none(void)
 	_cleanup_free_ char *device = unbound_device();
 
 	if (device)
-		return xasprintf("no regions: the virtio-pmem device %s has no driver; load it with "
-				 "'modprobe virtio_pmem'", device);
+		return xasprintf("no regions: virtio-pmem device %s has no driver; "
+				 "'modprobe virtio_pmem' loads it", device);
 	if (access("/sys/bus/nd", F_OK))
 		return xstrdup("no regions: libnvdimm is not loaded, and this machine has no "
 			       "virtio-pmem device");

@@ -1,0 +1,128 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The manual pages and the binary say the same.
+
+Each command and option of the binary's tables is in its page and none else is; each name that
+JSON can have is in pmemctl-json(5); each exit status is in pmemctl(1).
+"""
+import glob
+import json
+import os
+import re
+import sys
+
+from machine import HERE, SOURCE_ROOT, Machine
+
+DOC = os.path.join(SOURCE_ROOT, 'Documentation')
+failures = []
+
+
+def check(ok, message):
+    if not ok:
+        failures.append(message)
+
+
+def page(name):
+    """The text of a page with its includes, or '' if there is none."""
+    path = os.path.join(DOC, name)
+    if not os.path.exists(path):
+        check(False, 'there is no Documentation/%s' % name)
+        return ''
+    with open(path, encoding='utf-8') as f:
+        text = f.read()
+    return re.sub(r'(?m)^include::(\S+)\[\]$', lambda m: page(m[1]), text)
+
+
+def documented_options(text):
+    """{'--timeout': 'SECONDS', '--json': None} from the terms of the list under OPTIONS."""
+    options = {}
+    section = re.search(r'(?ms)^OPTIONS\n-+\n(.*?)^[A-Z ]+\n-+$', text)
+    for term in re.findall(r'(?m)^(\*-.*)::$', section[1] if section else ''):
+        long = re.search(r'\*(--[a-z-]+)\*(?:=_([A-Z]+)_)?', term)
+        if long:
+            options[long[1]] = long[2]
+    return options
+
+
+def check_command(command, overview):
+    name = command['name']
+    text = page('pmemctl-%s.1.adoc' % name)
+    check('*pmemctl-%s*(1)::' % name in overview, 'pmemctl.1 does not list %s' % name)
+    check(re.search(r'(?m)^\*pmemctl %s\*' % name, text), 'pmemctl-%s.1: no synopsis' % name)
+    check('\nEXAMPLES\n' in text, 'pmemctl-%s.1 has no EXAMPLES' % name)
+    actual = {o['option']: o.get('argument') for o in command['options']}
+    check(documented_options(text) == actual, 'pmemctl-%s.1 has the options %s, the binary %s' % (
+        name, documented_options(text), actual))
+    for option in command['options']:
+        if 'short' in option:
+            check(re.search(r'\*%s\*, \*%s\*' % (option['short'], option['option']), text),
+                  'pmemctl-%s.1: %s is not beside %s' % (name, option['short'],
+                                                       option['option']))
+
+
+def names_in(value):
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield name
+            yield from names_in(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from names_in(inner)
+
+
+def golden_json():
+    """Every JSON object in the golden files, which have one of everything."""
+    for path in glob.glob(os.path.join(HERE, 'golden', '*.txt')):
+        with open(path, encoding='utf-8') as f:
+            text = f.read()
+        for block in re.findall(r'(?ms)^-- stdout\n(\{\n.*?^\}\n)-- stderr', text):
+            yield json.loads(re.sub(r'":(AGE|TIME)', r'":0', block))
+
+
+def main():
+    machine = Machine()
+    try:
+        top = machine.run('help', '--json').json()
+        text_help = machine.run('help').out
+    finally:
+        machine.close()
+    overview = page('pmemctl.1.adoc')
+    pages = {os.path.basename(p) for p in glob.glob(os.path.join(DOC, 'pmemctl-*.1.adoc'))}
+    for command in top['commands']:
+        check_command(command, overview)
+        pages.discard('pmemctl-%s.1.adoc' % command['name'])
+        check(command['summary'] in text_help, 'help does not list %s' % command['name'])
+    check(not pages, 'there is no command for %s' % ', '.join(sorted(pages)))
+    for option in top['options']:
+        check('*%s*' % option['option'] in overview, 'pmemctl.1 lacks %s' % option['option'])
+    with open(os.path.join(DOC, 'meson.build'), encoding='utf-8') as f:
+        built = f.read()
+    for path in glob.glob(os.path.join(DOC, 'pmemctl*.[0-9].adoc')):
+        name = os.path.basename(path)[:-len('.adoc')]
+        check("'%s'" % name in built, 'Documentation/meson.build does not build %s' % name)
+
+    reference = page('pmemctl-json.5.adoc')
+    names = {name for value in golden_json() for name in names_in(value)}
+    check('regions' in names, 'no JSON was found in the golden files')
+    for name in sorted(names):
+        check('*%s*' % name in reference, 'pmemctl-json.5 does not describe "%s"' % name)
+    health = page('pmemctl-status.1.adoc')
+    for value in golden_json():
+        for error in value['errors']:
+            check('*%s* (%d)::' % (error['code'], error['exit']) in reference,
+                  'pmemctl-json.5 lacks the error %(code)s (%(exit)d)' % error)
+            check('*%d*::' % error['exit'] in overview,
+                  'pmemctl.1 lacks the exit status %d' % error['exit'])
+        for region in value['regions']:
+            for reason in region.get('health', {}).get('reasons', []):
+                check('*%s* (' % reason['code'] in health,
+                      'pmemctl-status.1 lacks the reason %s' % reason['code'])
+    for failure in failures:
+        print('FAIL %s' % failure)
+    print('%d commands, %d names in JSON, %d failures' % (len(top['commands']), len(names),
+                                                        len(failures)))
+    return 1 if failures else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
