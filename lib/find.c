@@ -249,10 +249,14 @@ static int find_by_namespace(struct virtpmem_ctx *ctx, const char *name,
 		return 0;
 	virtpmem_region_foreach(ctx, region) {
 		struct virtpmem_namespace *ns;
+		int r;
 
 		if (region->id != region_id)
 			continue;
-		virtpmem_namespace_foreach(region, ns)
+		r = vp_namespaces_get(region, &ns);
+		if (r < 0)
+			return r;
+		for (; ns; ns = ns->next)
 			if (ns->id == id)
 				return found(region, ret);
 	}

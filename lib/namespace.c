@@ -40,11 +40,6 @@ void vp_namespaces_free(struct virtpmem_namespace *ns)
 	}
 }
 
-void vp_namespaces_freep(struct virtpmem_namespace **ns)
-{
-	vp_namespaces_free(*ns);
-}
-
 static int read_u64_in(const struct virtpmem_region *region, const char *dir, const char *name,
 		       enum vp_need need, uint64_t *ret)
 {
@@ -242,20 +237,31 @@ int vp_namespaces_read(struct virtpmem_region *region, struct virtpmem_namespace
 	return 0;
 }
 
-VP_EXPORT struct virtpmem_namespace *virtpmem_namespace_get_first(struct virtpmem_region *region)
+/* The list that was read when it was first asked for; *ret is NULL if it is empty. */
+int vp_namespaces_get(struct virtpmem_region *region, struct virtpmem_namespace **ret)
 {
 	int r;
 
 	if (!region->namespaces_read) {
 		r = vp_namespaces_read(region, &region->namespaces);
-		if (r < 0) {
-			vp_err(region->ctx, "%s: cannot list the namespaces: %s", region->devname,
-			       strerror(-r));
-			return NULL;
-		}
+		if (r < 0)
+			return r;
 		region->namespaces_read = true;
 	}
-	return region->namespaces;
+	*ret = region->namespaces;
+	return 0;
+}
+
+VP_EXPORT struct virtpmem_namespace *virtpmem_namespace_get_first(struct virtpmem_region *region)
+{
+	struct virtpmem_namespace *first = NULL;
+	int r;
+
+	r = vp_namespaces_get(region, &first);
+	if (r < 0)
+		vp_err(region->ctx, "%s: cannot list the namespaces: %s", region->devname,
+		       strerror(-r));
+	return first;
 }
 
 VP_EXPORT struct virtpmem_namespace *virtpmem_namespace_get_next(struct virtpmem_namespace *ns)

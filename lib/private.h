@@ -23,7 +23,9 @@
 #define _cleanup_free_		_cleanup_(vp_freep)
 #define _cleanup_close_		_cleanup_(vp_closep)
 #define _cleanup_closedir_	_cleanup_(vp_closedirp)
+#ifndef ARRAY_SIZE
 #define ARRAY_SIZE(a)		(sizeof(a) / sizeof((a)[0]))
+#endif
 
 /*
  * @regions is the last scan, sorted by number. The list owns its regions
@@ -125,9 +127,9 @@ int vp_each_entry(const struct virtpmem_region *region, const char *dir, enum vp
 void vp_region_free(struct virtpmem_region *region);
 
 /* namespace.c */
+int vp_namespaces_get(struct virtpmem_region *region, struct virtpmem_namespace **ret);
 int vp_namespaces_read(struct virtpmem_region *region, struct virtpmem_namespace **ret);
 void vp_namespaces_free(struct virtpmem_namespace *ns);
-void vp_namespaces_freep(struct virtpmem_namespace **ns);
 
 /* driver.c */
 bool vp_region_has_group(const struct virtpmem_region *region);
