@@ -65,8 +65,8 @@ static bool wants_argument(const struct command *command, const char *word)
 	for (o = command ? command->options : NULL; o && o->name; o++) {
 		const char letter[] = { '-', o->letter, '\0' };
 
-		if (o->argument && ((!strncmp(word, "--", 2) && !strcmp(word + 2, o->name)) ||
-				    (o->letter && !strcmp(word, letter))))
+		if (o->argument && ((!strncmp(word, "--", 2) && streq(word + 2, o->name)) ||
+				    (o->letter && streq(word, letter))))
 			return true;
 	}
 	return false;
@@ -85,7 +85,7 @@ void cmd_complete(struct pmemctl *p)
 
 		if (argument)
 			argument = false;
-		else if (!only_operands && !strcmp(word, "--"))
+		else if (!only_operands && streq(word, "--"))
 			only_operands = true;
 		else if (!only_operands && *word == '-')
 			argument = wants_argument(command, word);

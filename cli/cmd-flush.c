@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <limits.h>
-#include <string.h>
 
 #include <virtpmem/sysfs-abi.h>
 
@@ -52,27 +51,30 @@ static void report_io_error(struct flush *f)
 			     virtpmem_flush_method_name(f->result.method), lost);
 	else if (f->was_broken)
 		output_error(out, f->dev, ERROR_BROKEN,
-			     "the region is broken (%s) and fails every flush; %s: check the host and "
-			     "the data, %s", reason, lost, rebind);
-	else if (!strcmp(reason, VIRTIO_PMEM_REASON_HOST_ERROR))
+			     "the region is broken (%s) and fails every flush; %s: check the host "
+			     "and the data, %s",
+			     reason, lost, rebind);
+	else if (streq(reason, VIRTIO_PMEM_REASON_HOST_ERROR))
 		output_error(out, f->dev, ERROR_FLUSH_FAILED,
 			     "the host failed the flush (error latched; region is broken: %s); %s: "
-			     "check the host's storage, restore the data, %s", reason, lost, rebind);
+			     "check the host's storage, restore the data, %s",
+			     reason, lost, rebind);
 	else
 		output_error(out, f->dev, ERROR_FLUSH_FAILED,
-			     "the flush failed, and the region is broken now: %s; %s: check the host "
-			     "and the data, %s", reason, lost, rebind);
+			     "the flush failed, and the region is broken now: %s; %s: check the "
+			     "host and the data, %s",
+			     reason, lost, rebind);
 }
 
 static void report_timeout(struct flush *f)
 {
+	const char *left = f->result.abandoned ?
+		", and a process that cannot be interrupted still waits for it" : "";
+
 	output_error(&f->p->out, f->dev, ERROR_TIMED_OUT,
 		     "the host did not answer within %s s%s; 'pmemctl status %s' shows whether it "
 		     "has since, and the host's storage should be looked at",
-		     f->p->option[OPTION_TIMEOUT],
-		     f->result.abandoned ? ", and a process that cannot be interrupted still waits for it"
-					 : "",
-		     f->dev);
+		     f->p->option[OPTION_TIMEOUT], left, f->dev);
 }
 
 static void report_not_supported(struct flush *f)
@@ -83,7 +85,8 @@ static void report_not_supported(struct flush *f)
 
 	if (virtpmem_region_get_flush_method(f->region, &method, &reason) >= 0 && reason)
 		why = reason;
-	output_error(&f->p->out, f->dev, ERROR_NOT_SUPPORTED, "there is no way to flush it: %s", why);
+	output_error(&f->p->out, f->dev, ERROR_NOT_SUPPORTED, "there is no way to flush it: %s",
+		     why);
 }
 
 static void report(struct flush *f, int err)
@@ -107,8 +110,8 @@ static void report(struct flush *f, int err)
 		break;
 	case -ENODEV:
 		output_error(out, f->dev, ERROR_GONE,
-			     "the region went away and was not flushed; 'pmemctl list' shows what is "
-			     "there");
+			     "the region went away and was not flushed; 'pmemctl list' shows what "
+			     "is there");
 		break;
 	case -EACCES:
 	case -EPERM:
@@ -169,8 +172,8 @@ void cmd_flush(struct pmemctl *p)
 
 	if (timeout && !option_parse_seconds(timeout, &ms)) {
 		output_error(&p->out, NULL, ERROR_USAGE,
-			     "--timeout needs seconds from 0.001 to 4294967, such as 5 or 0.25, not '%s'",
-			     timeout);
+			     "--timeout needs seconds from 0.001 to 4294967, such as 5 or 0.25, "
+			     "not '%s'", timeout);
 		return;
 	}
 	regions_each(p, flush_region);

@@ -3,7 +3,6 @@
  * pmemctl help, and --help of every command: what the tables of commands and
  * options say.
  */
-#include <string.h>
 
 #include "pmemctl.h"
 #include "util.h"

@@ -4,7 +4,6 @@
  * pmemctl-json(5).
  */
 #include <errno.h>
-#include <string.h>
 #include <time.h>
 
 #include "regions.h"
@@ -37,8 +36,9 @@ static bool got(struct reader *rd, const char *what, int err)
 			     "the region went away while it was read; 'pmemctl list' shows what is "
 			     "there");
 	} else if (err == -EACCES || err == -EPERM) {
-		output_error(&p->out, dev, ERROR_PERMISSION, "may not read its %s: %s; try it as root",
-			     what, regions_why(p, dev, err));
+		output_error(&p->out, dev, ERROR_PERMISSION,
+			     "may not read its %s: %s; try it as root", what,
+			     regions_why(p, dev, err));
 	} else {
 		output_error(&p->out, dev, error_from_errno(err),
 			     "cannot read its %s: %s; the value is left out", what,

@@ -5,7 +5,6 @@
  * "health_state" are ndctl's; the reasons are documented in pmemctl-status(1).
  */
 #include <inttypes.h>
-#include <string.h>
 
 #include <virtpmem/sysfs-abi.h>
 
@@ -64,7 +63,7 @@ static uint64_t uint_at(const struct record *r, const char *path)
 
 static bool is(const struct verdict *v, const char *path, const char *word)
 {
-	return !strcmp(string_at(v->region, path), word);
+	return streq(string_at(v->region, path), word);
 }
 
 static bool is_virtio_pmem(const struct verdict *v)
@@ -80,8 +79,8 @@ static void check_broken(struct verdict *v)
 
 	if (!is(v, "flush.state", VIRTIO_PMEM_STATE_BROKEN))
 		return;
-	lost = !strcmp(reason, VIRTIO_PMEM_REASON_HOST_ERROR) ||
-	       !strcmp(reason, VIRTIO_PMEM_REASON_GONE);
+	lost = streq(reason, VIRTIO_PMEM_REASON_HOST_ERROR) ||
+	       streq(reason, VIRTIO_PMEM_REASON_GONE);
 	message = xasprintf("the region is broken (%s) and every flush fails%s",
 			    *reason ? reason : "reason not known",
 			    lost ? "; what was written since the last good flush may be lost" : "");
@@ -128,7 +127,7 @@ static bool only_sector_mode(const struct verdict *v)
 	if (!namespaces || !namespaces->child)
 		return false;
 	record_foreach (namespaces, ns)
-		if (strcmp(string_at(ns, "mode"), "sector"))
+		if (!streq(string_at(ns, "mode"), "sector"))
 			return false;
 	return true;
 }
@@ -140,8 +139,9 @@ static void check_method(struct verdict *v)
 	if (is_virtio_pmem(v))
 		add(v, "no_flush_method", HEALTH_CRITICAL,
 		    "nothing can make this region durable on demand",
-		    is(v, "flush.driver", "in-tree") ? "load this project's driver, which adds deep_flush"
-						     : "see the flush method below");
+		    is(v, "flush.driver", "in-tree") ?
+			    "load this project's driver, which adds deep_flush" :
+			    "see the flush method below");
 	else
 		add(v, "no_flush_method", HEALTH_UNKNOWN,
 		    "the kernel offers no flush, and does not say whether stores need one",
@@ -158,11 +158,11 @@ static void check_write_through(struct verdict *v)
 		_cleanup_free_ char *message = NULL, *remedy = NULL;
 		const char *dev = string_at(ns, "blockdev");
 
-		if (strcmp(string_at(ns, "write_cache"), "write through") ||
-		    !strcmp(string_at(ns, "mode"), "sector"))
+		if (!streq(string_at(ns, "write_cache"), "write through") ||
+		    streq(string_at(ns, "mode"), "sector"))
 			continue;
-		message = xasprintf("/dev/%s is set to write through: fsync reports success and sends "
-				    "the host nothing", dev);
+		message = xasprintf("/dev/%s is set to write through: fsync reports success and "
+				    "sends the host nothing", dev);
 		remedy = xasprintf("echo 'write back' > /sys/block/%s/queue/write_cache", dev);
 		add(v, "write_through", HEALTH_CRITICAL, message, remedy);
 	}
@@ -177,10 +177,10 @@ static void check_sector_mode(struct verdict *v)
 	record_foreach (namespaces, ns) {
 		_cleanup_free_ char *message = NULL;
 
-		if (strcmp(string_at(ns, "mode"), "sector"))
+		if (!streq(string_at(ns, "mode"), "sector"))
 			continue;
-		message = xasprintf("%s is in sector mode, where the in-tree virtio_pmem sleeps under a "
-				    "spinlock and can hang or crash the machine",
+		message = xasprintf("%s is in sector mode, where the in-tree virtio_pmem sleeps "
+				    "under a spinlock and can hang or crash the machine",
 				    string_at(ns, "dev"));
 		add(v, "sector_mode_sleeps", HEALTH_CRITICAL, message,
 		    "load this project's driver, or use another mode");
@@ -192,9 +192,9 @@ static void check_active(struct verdict *v)
 	const char *state = string_at(v->region, "flush.state");
 	_cleanup_free_ char *message = NULL;
 
-	if (strcmp(state, VIRTIO_PMEM_STATE_QUIESCED) &&
-	    strcmp(state, VIRTIO_PMEM_STATE_RECOVERING) &&
-	    strcmp(state, VIRTIO_PMEM_STATE_REMOVING))
+	if (!streq(state, VIRTIO_PMEM_STATE_QUIESCED) &&
+	    !streq(state, VIRTIO_PMEM_STATE_RECOVERING) &&
+	    !streq(state, VIRTIO_PMEM_STATE_REMOVING))
 		return;
 	message = xasprintf("the region is %s, and flushes may have to wait", state);
 	add(v, "not_active", HEALTH_NON_CRITICAL, message, "wait until that is over");

@@ -182,15 +182,15 @@ static void check_operands(struct pmemctl *p)
 		break;
 	case OPERANDS_COMMAND:
 		if (p->operand_count > 1)
-			usage(p, "'pmemctl %s' takes the name of one command, but was also given '%s'",
-			      p->command->name, p->operands[1]);
+			usage(p, "'pmemctl %s' takes the name of one command, but was also given "
+				 "'%s'", p->command->name, p->operands[1]);
 		else if (p->operand_count && !command_find(p->operands[0]))
 			unknown_command(p, p->operands[0]);
 		break;
 	case OPERANDS_SOME_REGIONS:
 		if (!p->operand_count)
-			usage(p, "'pmemctl %s' needs a region, or 'all'; 'pmemctl list' shows the regions",
-			      p->command->name);
+			usage(p, "'pmemctl %s' needs a region, or 'all'; 'pmemctl list' shows the "
+				 "regions", p->command->name);
 		break;
 	case OPERANDS_REGIONS:
 	case OPERANDS_RAW:
@@ -210,7 +210,7 @@ void options_parse(struct pmemctl *p, int argc, char **argv)
 		if (only_operands || word[0] != '-' || !word[1] ||
 		    (p->command && p->command->operands == OPERANDS_RAW))
 			operand(&ps, word);
-		else if (!strcmp(word, "--"))
+		else if (streq(word, "--"))
 			only_operands = true;
 		else if (word[1] == '-')
 			long_option(&ps, word + 2);

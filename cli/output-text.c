@@ -52,11 +52,12 @@ static const struct record *step(const struct record *r, const char *names, size
 
 static void resolve(const struct record *r, const char *path, size_t len, struct matches *m)
 {
+	const struct record *child;
+
 	while (r && len) {
 		const char *dot = memchr(path, '.', len);
 		size_t n = dot ? (size_t)(dot - path) : len;
 		size_t used = n + !!dot;
-		const struct record *child;
 
 		if (n == 1 && *path == '*') {
 			record_foreach (r, child)
@@ -203,7 +204,6 @@ static void table_column(struct libscols_table *table, const char *head, int fla
 {
 	struct libscols_column *column = scols_table_new_column(table, head, 0, flags);
 
-	/* What does not fit the terminal goes to the next line; nothing is cut off. */
 	if (!column)
 		out_of_memory();
 }
@@ -276,8 +276,9 @@ static void fill_table(const struct block *block, struct libscols_table *table,
 		_cleanup_free_ char *head = xasprintf(
 			"%*s%s", cell == block->cells ? (int)block->indent : 0, "", cell->head);
 
-		table_column(table, head,
-			     (cell->right ? SCOLS_FL_RIGHT : 0) | (cell[1].text ? 0 : SCOLS_FL_WRAP));
+		/* On a terminal the last column is continued on the next line. */
+		table_column(table, head, (cell->right ? SCOLS_FL_RIGHT : 0) |
+						  (cell[1].text ? 0 : SCOLS_FL_WRAP));
 	}
 	resolve(r, block->each, strlen(block->each), &m);
 	for (i = 0; i < m.count; i++) {

@@ -67,7 +67,7 @@ const struct command *command_find(const char *name)
 	const struct command *c;
 
 	for (c = commands; c->name; c++)
-		if (!strcmp(c->name, name))
+		if (streq(c->name, name))
 			return c;
 	return NULL;
 }

@@ -48,7 +48,7 @@ struct record {
 struct record *record_new(enum record_kind kind);
 void record_free(struct record *r);
 
-/* Add to an object (with a name) or to an array (name NULL). The added record belongs to @parent. */
+/* Add to an object (with a name) or to an array (name NULL). What is added belongs to @parent. */
 struct record *record_add(struct record *parent, const char *name, enum record_kind kind);
 void record_add_string(struct record *parent, const char *name, const char *value);
 void record_add_uint(struct record *parent, const char *name, uint64_t value);

@@ -176,7 +176,7 @@ static void ambiguous_region(struct pmemctl *p, const char *name)
 		const char *path = virtpmem_region_get_path(region);
 		char *longer;
 
-		if (!path || strcmp(path, name))
+		if (!path || !streq(path, name))
 			continue;
 		longer = xasprintf("%s%s%s", list, *list ? ", " : "",
 				   virtpmem_region_get_devname(region));
@@ -188,8 +188,8 @@ static void ambiguous_region(struct pmemctl *p, const char *name)
 			     "several regions have this path: %s; name one of them", list);
 	else
 		output_error(&p->out, name, ERROR_AMBIGUOUS,
-			     "this device or mount point spans several regions; name one of them by its "
-			     "own name, see 'pmemctl list'");
+			     "this device or mount point spans several regions; name one of them "
+			     "by its own name, see 'pmemctl list'");
 }
 
 static int find(struct pmemctl *p, const char *name, struct virtpmem_region **region)
@@ -267,7 +267,7 @@ void regions_each(struct pmemctl *p, void (*fn)(struct pmemctl *p, struct virtpm
 	for (i = 0; i < p->operand_count; i++) {
 		struct virtpmem_region *region;
 
-		if (!strcmp(p->operands[i], ALL))
+		if (streq(p->operands[i], ALL))
 			take_all(p, &taken, fn);
 		else if (!find(p, p->operands[i], &region))
 			take(p, region, &taken, fn);

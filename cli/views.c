@@ -42,8 +42,10 @@ const struct view view_status = {
 			.indent = 2,
 			.cells = CELLS(
 				LEFT("path", "{path}"),
-				LEFT("size", "{size} ({size!} bytes)[, {available_size} available]"),
-				LEFT("type", "{type}[, NUMA node {numa_node}][, read-only{read_only?}]"),
+				LEFT("size", "{size} ({size!} bytes)"
+					     "[, {available_size} available]"),
+				LEFT("type", "{type}[, NUMA node {numa_node}]"
+					     "[, read-only{read_only?}]"),
 				LEFT("persistence", "{persistence_domain}"),
 				LEFT("provider", "{provider}"),
 				LEFT("driver", "{flush.driver}[, module {flush.module}]"
@@ -58,8 +60,9 @@ const struct view view_status = {
 				LEFT("waiting", "{flush.queue_depth} now, "
 						"{flush.queue_depth_max} at most"),
 				LEFT("in flight", "{flush.in_flight_us|nothing}"),
-				LEFT("requests", "{flush.requests} answered, {flush.async_requests} "
-						 "of them asynchronous, {flush.failed_requests} failed"),
+				LEFT("requests", "{flush.requests} answered, "
+						 "{flush.async_requests} of them asynchronous, "
+						 "{flush.failed_requests} failed"),
 				LEFT("host flushes", "{flush.host_flushes} answered, "
 						     "{flush.failed_host_flushes} failed"),
 				LEFT("request latency", "mean {flush.request_mean_ns}, "
@@ -138,8 +141,8 @@ const struct view view_help = {
 		{
 			.kind = BLOCK_FIRST,
 			.gap = true,
-			.cells = CELLS(LINE("A region is named by its name (region0), path, namespace, "
-					    "device or mount point.\n"
+			.cells = CELLS(LINE("A region is named by its name (region0), path, "
+					    "namespace, device or mount point.\n"
 					    "'pmemctl help COMMAND' shows one command, "
 					    "'man pmemctl' has more.")),
 		},

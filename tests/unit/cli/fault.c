@@ -144,7 +144,7 @@ EXPORT int openat(int dirfd, const char *file, int flags, ...)
 	va_list ap;
 
 	va_start(ap, flags);
-	mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(ap, mode_t) : 0;
+	mode = (flags & (O_CREAT | O_TMPFILE)) ? va_arg(ap, mode_t) : 0;
 	va_end(ap);
 	return open_at("openat", dirfd, file, flags, mode);
 }
@@ -156,7 +156,7 @@ EXPORT int openat64(int dirfd, const char *file, int flags, ...)
 	va_list ap;
 
 	va_start(ap, flags);
-	mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(ap, mode_t) : 0;
+	mode = (flags & (O_CREAT | O_TMPFILE)) ? va_arg(ap, mode_t) : 0;
 	va_end(ap);
 	return open_at("openat64", dirfd, file, flags, mode);
 }

@@ -94,7 +94,8 @@ static void test_seconds(void **state)
 		bool taken = option_parse_seconds(cases[i].text, &ms);
 
 		if (taken != !!cases[i].ms || ms != cases[i].ms)
-			fail_msg("'%s' was %s, %u ms", cases[i].text, taken ? "taken" : "refused", ms);
+			fail_msg("'%s' was %s, %u ms", cases[i].text,
+				 taken ? "taken" : "refused", ms);
 	}
 }
 
@@ -134,7 +135,7 @@ static void test_suggest(void **state)
 		{ "lst", "list" },    { "lsit", "list" },	{ "staus", "status" },
 		{ "flash", "flush" }, { "versoin", "version" }, { "hepl", "help" },
 		{ "xyzzy", NULL },    { "", NULL },
-		{ "a-word-that-is-far-longer-than-anything-that-could-be-meant-by-any-of-these", NULL },
+		{ "a-word-that-is-far-longer-than-anything-that-could-be-meant-by-it", NULL },
 	};
 	size_t i, j;
 

@@ -157,7 +157,7 @@ CASES = {
         'list /dev/pmem9', 'list --json region9', 'flush region9', 'list region9 region0',
         'list /tmp', 'list --json nonsense region0']),
     'bad-region-ambiguous': (NFIT, None, ['list acpi-ACPI0012:00', 'flush -j acpi-ACPI0012:00']),
-    'bad-sysfs-not-a-number': (OURS, lambda m: m.write('region0/size', 'lots\n'),
+    'bad-sysfs-not-a-number': (OURS, both(stats, lambda m: m.write('region0/size', 'lots\n')),
                                ['list region0', 'status -j region0']),
     'bad-sysfs-huge': (OURS, lambda m: m.write('region0/size', '99999999999999999999999\n'),
                        ['list region0']),
