@@ -231,7 +231,7 @@ def build_module(kernel: Kernel, name: str = "virtio_pmem", *, subdir: str = "ke
         raise KernelMissing(f"no headers for {kernel.release}: run scripts/install-deps test")
     if not (source / "kernel" / "Makefile").exists():
         raise KernelMissing("this tree has no driver (kernel/Makefile)")
-    suffix = re.sub(r"[^A-Za-z0-9=]+", "-", "".join("-" + arg for arg in make_args))
+    suffix = re.sub(r"[^A-Za-z0-9]+", "-", "".join("-" + arg for arg in make_args))
     place = source / "build-vm" / (kernel.release + suffix)
     result = place / subdir / f"{name}.ko"
     with locked(place):
