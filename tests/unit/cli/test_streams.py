@@ -4,11 +4,15 @@
 
 U4: output is complete, or the exit status is not zero.
 """
+import fcntl
 import json
 import os
+import pty
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 
 from machine import PMEMCTL, Machine, need_programs
@@ -127,10 +131,32 @@ def invalid_utf8(machine):
     assert '\\xff\\xc0\\x80\\x1b[2J\u00e4' in result.err, result.err
 
 
+def narrow_terminal(_):
+    """on a terminal long sentences are wrapped between words, and nothing is lost"""
+    def words(width):
+        master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack('HHHH', 24, width, 0, 0))
+        done = subprocess.run([PMEMCTL, 'help', 'flush'], stdout=slave, check=True)
+        os.close(slave)
+        text = b''
+        try:
+            while chunk := os.read(master, 4096):
+                text += chunk
+        except OSError:  # what Linux says at the end of a terminal
+            pass
+        os.close(master)
+        assert done.returncode == 0
+        return text.decode().split('\r\n'), text.decode().split()
+
+    lines, narrow = words(50)
+    assert max(map(len, lines)) <= 50, lines
+    assert narrow == words(200)[1], narrow
+
+
 def main():
     need_programs('umockdev-run')
     tests = [full, closed, closed_pipe, first_failure_stays, nothing_to_write, closed_descriptors,
-             sigint, sigint_json, sigint_ignored, invalid_utf8]
+             sigint, sigint_json, sigint_ignored, invalid_utf8, narrow_terminal]
     failed = 0
     machine = Machine('virtpmem-6.12')
     try:
