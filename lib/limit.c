@@ -142,6 +142,20 @@ static bool reap(pid_t pid)
 	return waitpid(pid, NULL, __WALL | WNOHANG) != 0;
 }
 
+/* A child whose pipe is closed ends at once, unless somebody has stopped it. */
+static bool reap_soon(pid_t pid)
+{
+	const struct timespec pause = { .tv_nsec = 100000 };
+	uint64_t deadline = now_ns() + GRACE_NS;
+
+	while (!reap(pid)) {
+		if (now_ns() >= deadline)
+			return false;
+		nanosleep(&pause, NULL);
+	}
+	return true;
+}
+
 /* Reap what has ended of the children that were left behind. */
 void vp_reap(struct virtpmem_ctx *ctx)
 {
@@ -225,7 +239,7 @@ int vp_run_limited(struct virtpmem_ctx *ctx, vp_work_fn work, int fd, unsigned i
 		vp_err(ctx, "process %d cannot be interrupted and is left behind", (int)pid);
 		ret->abandoned = true;
 	}
-	if (!reap(pid))
+	if (ret->abandoned || !reap_soon(pid))
 		reap_later(ctx, pid);
 	pthread_sigmask(SIG_SETMASK, &mask, NULL);
 

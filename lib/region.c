@@ -59,18 +59,22 @@ VP_EXPORT struct virtpmem_region *virtpmem_region_unref(struct virtpmem_region *
 
 /* --------------------------------------------------------------- scan */
 
-/* The component of @syspath that lies @up levels above its last; the caller frees it. */
-static char *ancestor_name(const char *syspath, unsigned int up)
+/* The component of @syspath that lies @up levels above its last; NULL if there is none. */
+static int ancestor_name(const char *syspath, unsigned int up, char **ret)
 {
 	const char *end = syspath + strlen(syspath);
 
 	for (;;) {
 		const char *start = memrchr(syspath, '/', (size_t)(end - syspath));
 
-		if (!start || start == syspath)
-			return NULL;
-		if (!up--)
-			return strndup(start + 1, (size_t)(end - start - 1));
+		if (!start || start == syspath) {
+			*ret = NULL;
+			return 0;
+		}
+		if (!up--) {
+			*ret = strndup(start + 1, (size_t)(end - start - 1));
+			return *ret ? 0 : -ENOMEM;
+		}
 		end = start;
 	}
 }
@@ -97,9 +101,9 @@ static int region_find_path(struct virtpmem_region *region)
 			return 0;
 		if (!strcmp(subsystem, "virtio"))
 			continue;
-		device = ancestor_name(region->syspath, i + 2);
-		if (!device)
-			return 0;
+		r = ancestor_name(region->syspath, i + 2, &device);
+		if (r < 0 || !device)
+			return r;
 		if (asprintf(&region->path, "%s-%s", subsystem, device) < 0) {
 			region->path = NULL;
 			return -ENOMEM;

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * U3: with any single allocation of the library failing, a call answers
+ * -ENOMEM or has its whole result: nothing is silently missing, and nothing
+ * leaks (which ASan sees).
+ */
+#include "testbed.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "private.h"
+
+/* The allocation that fails, counted from 0; -1: none. */
+static int failing = -1;
+static int allocations;
+
+static bool fails(void)
+{
+	bool yes = allocations++ == failing;
+
+	if (yes)
+		errno = ENOMEM;
+	return yes;
+}
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__real_reallocarray(void *p, size_t n, size_t size);
+void *__wrap_reallocarray(void *p, size_t n, size_t size);
+char *__real_strdup(const char *s);
+char *__wrap_strdup(const char *s);
+char *__real_strndup(const char *s, size_t n);
+char *__wrap_strndup(const char *s, size_t n);
+char *__real_realpath(const char *path, char *resolved);
+char *__wrap_realpath(const char *path, char *resolved);
+DIR *__real_opendir(const char *path);
+DIR *__wrap_opendir(const char *path);
+DIR *__real_fdopendir(int fd);
+DIR *__wrap_fdopendir(int fd);
+int __wrap_asprintf(char **ret, const char *format, ...);
+int __wrap_vasprintf(char **ret, const char *format, va_list args);
+int __real_vasprintf(char **ret, const char *format, va_list args);
+
+void *__wrap_malloc(size_t size)
+{
+	return fails() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return fails() ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_reallocarray(void *p, size_t n, size_t size)
+{
+	return fails() ? NULL : __real_reallocarray(p, n, size);
+}
+
+char *__wrap_strdup(const char *s)
+{
+	return fails() ? NULL : __real_strdup(s);
+}
+
+char *__wrap_strndup(const char *s, size_t n)
+{
+	return fails() ? NULL : __real_strndup(s, n);
+}
+
+char *__wrap_realpath(const char *path, char *resolved)
+{
+	return fails() ? NULL : __real_realpath(path, resolved);
+}
+
+DIR *__wrap_opendir(const char *path)
+{
+	return fails() ? NULL : __real_opendir(path);
+}
+
+DIR *__wrap_fdopendir(int fd)
+{
+	return fails() ? NULL : __real_fdopendir(fd);
+}
+
+int __wrap_vasprintf(char **ret, const char *format, va_list args)
+{
+	if (fails()) {
+		*ret = (char *)1;	/* undefined: must not be freed */
+		return -1;
+	}
+	return __real_vasprintf(ret, format, args);
+}
+
+int __wrap_asprintf(char **ret, const char *format, ...)
+{
+	va_list args;
+	int n;
+
+	va_start(args, format);
+	n = __wrap_vasprintf(ret, format, args);
+	va_end(args);
+	return n;
+}
+
+/* ------------------------------------------------------ what is called */
+
+/* Returns 1 if the whole result was there. */
+typedef int (*call_fn)(struct virtpmem_ctx *ctx, struct virtpmem_region *region);
+
+static int scan(struct virtpmem_ctx *ctx, struct virtpmem_region *region)
+{
+	int count = virtpmem_scan(ctx);
+	struct virtpmem_region *r;
+
+	(void)region;
+	if (count < 0)
+		return count;
+	virtpmem_region_foreach(ctx, r)
+		if (!virtpmem_region_get_path(r))
+			return 0;
+	return count == 6;
+}
+
+static int list_namespaces(struct virtpmem_ctx *ctx, struct virtpmem_region *region)
+{
+	struct virtpmem_namespace *list = NULL;
+	int r = vp_namespaces_read(region, &list);
+
+	(void)ctx;
+	if (r < 0)
+		return r;
+	r = list && list->blockdev && list->blockdir;
+	vp_namespaces_free(list);
+	return r;
+}
+
+#define FIND(fn_, name_, region_) \
+	static int fn_(struct virtpmem_ctx *ctx, struct virtpmem_region *region) \
+	{ \
+		struct virtpmem_region *found = NULL; \
+		int r = virtpmem_region_find(ctx, name_, &found); \
+\
+		(void)region; \
+		return r < 0 ? r : !strcmp(found->devname, region_); \
+	}
+
+FIND(find_namespace, "namespace3.0", "region3")
+FIND(find_stacked, "dm-1", "region4")
+FIND(find_dax, "dax2.0", "region2")
+FIND(find_node, "/dev/pmem0", "region0")
+
+static int flush(struct virtpmem_ctx *ctx, struct virtpmem_region *region)
+{
+	struct virtpmem_flush_result result = { .method = VIRTPMEM_FLUSH_NONE };
+	int r = virtpmem_region_flush(region, 0, &result);
+
+	(void)ctx;
+	return r < 0 ? r : result.method == VIRTPMEM_FLUSH_BLOCK;
+}
+
+static int say_why_not(struct virtpmem_ctx *ctx, struct virtpmem_region *region)
+{
+	enum virtpmem_flush_method method;
+	char *reason = NULL;
+	int r;
+
+	(void)region;
+	r = virtpmem_region_get_flush_method(ctx->regions->next->next, &method, &reason);
+	if (r < 0)
+		return r;
+	r = method == VIRTPMEM_FLUSH_NONE && reason;
+	free(reason);
+	return r;
+}
+
+static int read_text(struct virtpmem_ctx *ctx, struct virtpmem_region *region)
+{
+	char *provider = NULL, *module = NULL;
+	int r;
+
+	(void)ctx;
+	r = virtpmem_region_get_provider(region, &provider);
+	if (!r)
+		r = virtpmem_region_get_module(region, &module);
+	if (!r)
+		r = !strcmp(provider, "virtio-pmem") && !strcmp(module, "virtio_pmem");
+	free(provider);
+	free(module);
+	return r;
+}
+
+static int read_statistics(struct virtpmem_ctx *ctx, struct virtpmem_region *region)
+{
+	struct virtpmem_histogram *hist = NULL;
+	struct virtpmem_stats *stats = NULL;
+	int r;
+
+	(void)ctx;
+	r = virtpmem_region_get_stats(region, &stats);
+	if (!r)
+		r = virtpmem_region_get_latency_histogram(region, &hist);
+	if (!r)
+		r = stats && hist;
+	virtpmem_stats_unref(stats);
+	virtpmem_histogram_unref(hist);
+	return r;
+}
+
+static const struct subject {
+	const char *name;
+	const char *fixture;
+	call_fn call;
+} subjects[] = {
+	{ "U3 scan without memory", "in-tree-6.12", scan },
+	{ "U3 namespaces without memory", "in-tree-6.12", list_namespaces },
+	{ "U3 find a namespace without memory", "in-tree-6.12", find_namespace },
+	{ "U3 find a stacked device without memory", "in-tree-6.12", find_stacked },
+	{ "U3 find a DAX device without memory", "in-tree-6.12", find_dax },
+	{ "U3 find a node without memory", "in-tree-6.12", find_node },
+	{ "U3 flush without memory", "in-tree-6.12", flush },
+	{ "U3 reason without memory", "in-tree-6.12", say_why_not },
+	{ "U3 text without memory", "in-tree-6.12", read_text },
+	{ "U3 statistics without memory", "virtpmem-6.12", read_statistics },
+};
+
+static void ignore_message(void *userdata, int priority, const char *message)
+{
+	(void)userdata;
+	(void)priority;
+	(void)message;
+}
+
+static void check(void **state)
+{
+	const struct subject *subject = *state;
+	struct testbed *tb = testbed_new(subject->fixture);
+	struct virtpmem_ctx *ctx;
+	int i, r = -1;
+
+	for (i = 0; i < 10000 && r != 1; i++) {
+		assert_int_equal(virtpmem_new(&ctx), 0);
+		virtpmem_set_log_fn(ctx, ignore_message, NULL);
+		virtpmem_set_log_priority(ctx, LOG_DEBUG);
+		assert_int_equal(subject->call == read_statistics ? 5 : 6, virtpmem_scan(ctx));
+
+		allocations = 0;
+		failing = i;
+		r = subject->call(ctx, ctx->regions);
+		failing = -1;
+		virtpmem_unref(ctx);
+
+		/* A log message may be lost; then the call goes on. */
+		if (r == 1 && allocations > i)
+			r = -ENOMEM;
+		if (r != 1 && r != -ENOMEM)
+			fail_msg("with allocation %d failing: returned %d", i, r);
+	}
+	assert_int_equal(r, 1);
+	assert_true(i > 1);
+	testbed_free(tb);
+}
+
+int main(void)
+{
+	struct CMUnitTest tests[ARRAY_SIZE(subjects)];
+	size_t i;
+
+	memset(tests, 0, sizeof(tests));
+	for (i = 0; i < ARRAY_SIZE(subjects); i++) {
+		tests[i].name = subjects[i].name;
+		tests[i].test_func = check;
+		tests[i].initial_state = (void *)(uintptr_t)&subjects[i];
+	}
+	return cmocka_run_group_tests_name("U3 memory", tests, NULL, NULL);
+}

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * A recorded /sys for the unit tests: see testbed.h.
+ */
+#include "testbed.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include <umockdev.h>
+
+#define NOBODY	65534
+
+struct testbed {
+	UMockdevTestbed *umockdev;
+	char *root;
+	struct virtpmem_ctx *ctx;
+	char *log;
+};
+
+/* In every fixture, the drivers whose devices carry an ndbus. */
+static const struct {
+	const char *bus, *driver, *module;
+} modules[] = {
+	{ "virtio", "virtio_pmem", "virtio_pmem" },
+	{ "platform", "e820_pmem", "nd_e820" },
+	{ "acpi", "nfit", "nfit" },
+};
+
+static void add_modules(struct testbed *tb)
+{
+	char *path, *target;
+	size_t i;
+
+	testbed_mkdir(tb, "sys/module");
+	for (i = 0; i < ARRAY_SIZE(modules); i++) {
+		assert_true(asprintf(&path, "sys/bus/%s", modules[i].bus) > 0);
+		testbed_mkdir(tb, path);
+		free(path);
+		assert_true(asprintf(&path, "sys/bus/%s/drivers", modules[i].bus) > 0);
+		testbed_mkdir(tb, path);
+		free(path);
+		assert_true(asprintf(&path, "sys/bus/%s/drivers/%s", modules[i].bus,
+				     modules[i].driver) > 0);
+		testbed_mkdir(tb, path);
+		free(path);
+		assert_true(asprintf(&path, "sys/module/%s", modules[i].module) > 0);
+		testbed_mkdir(tb, path);
+		free(path);
+		assert_true(asprintf(&path, "sys/bus/%s/drivers/%s/module", modules[i].bus,
+				     modules[i].driver) > 0);
+		assert_true(asprintf(&target, "../../../../module/%s", modules[i].module) > 0);
+		testbed_symlink(tb, target, path);
+		free(target);
+		free(path);
+	}
+}
+
+struct testbed *testbed_new(const char *fixture)
+{
+	struct testbed *tb = calloc(1, sizeof(*tb));
+	char *file;
+
+	assert_non_null(tb);
+	/* A tree is a thousand files: on a disk that takes seconds. */
+	if (!access("/dev/shm", W_OK))
+		setenv("TMPDIR", "/dev/shm", 0);
+	tb->umockdev = umockdev_testbed_new();
+	tb->root = umockdev_testbed_get_root_dir(tb->umockdev);
+	/* For the tests that go on without the rights of root. */
+	testbed_chmod(tb, "", 0755);
+	testbed_chmod(tb, "ioctl/_default", 0777);
+	if (!fixture)
+		return tb;
+	assert_true(asprintf(&file, "%s/%s.umockdev", FIXTURES, fixture) > 0);
+	assert_true(umockdev_testbed_add_from_file(tb->umockdev, file, NULL));
+	free(file);
+	testbed_mkdir(tb, "sys/bus");
+	add_modules(tb);
+	if (!strncmp(fixture, "virtpmem-", 9))
+		testbed_write(tb, "sys/module/virtio_pmem/version", "0.1.0\n");
+	return tb;
+}
+
+void testbed_free(struct testbed *tb)
+{
+	if (!tb)
+		return;
+	virtpmem_unref(tb->ctx);
+	g_object_unref(tb->umockdev);
+	g_free(tb->root);
+	free(tb->log);
+	free(tb);
+}
+
+static void append_log(void *userdata, int priority, const char *message)
+{
+	struct testbed *tb = userdata;
+	char *log;
+
+	assert_true(priority >= LOG_ERR && priority <= LOG_DEBUG);
+	assert_null(strchr(message, '\n'));
+	assert_true(asprintf(&log, "%s%s\n", tb->log ? tb->log : "", message) > 0);
+	free(tb->log);
+	tb->log = log;
+}
+
+struct virtpmem_ctx *testbed_ctx(struct testbed *tb)
+{
+	if (!tb->ctx) {
+		assert_int_equal(virtpmem_new(&tb->ctx), 0);
+		virtpmem_set_log_fn(tb->ctx, append_log, tb);
+		virtpmem_set_log_priority(tb->ctx, LOG_DEBUG);
+	}
+	return tb->ctx;
+}
+
+struct virtpmem_region *testbed_region(struct testbed *tb, const char *name)
+{
+	struct virtpmem_ctx *ctx = testbed_ctx(tb);
+	struct virtpmem_region *region;
+
+	assert_true(virtpmem_scan(ctx) > 0);
+	virtpmem_region_foreach(ctx, region)
+		if (!strcmp(virtpmem_region_get_devname(region), name))
+			return region;
+	fail_msg("no %s", name);
+	return NULL;
+}
+
+bool testbed_logged(const struct testbed *tb, const char *text)
+{
+	return tb->log && strstr(tb->log, text);
+}
+
+void testbed_clear_log(struct testbed *tb)
+{
+	free(tb->log);
+	tb->log = NULL;
+}
+
+char *testbed_path(struct testbed *tb, const char *path)
+{
+	const char *dir = strncmp(path, "region", 6) ? "" : "sys/bus/nd/devices/";
+	char *full;
+
+	assert_true(asprintf(&full, "%s/%s%s", tb->root, dir, path) > 0);
+	return full;
+}
+
+void testbed_write_data(struct testbed *tb, const char *path, const void *data, size_t length)
+{
+	char *full = testbed_path(tb, path);
+	FILE *f = fopen(full, "we");
+
+	if (!f)
+		fail_msg("%s: %s", full, strerror(errno));
+	assert_int_equal(fwrite(data, 1, length, f), length);
+	assert_int_equal(fclose(f), 0);
+	free(full);
+}
+
+void testbed_write(struct testbed *tb, const char *path, const char *text)
+{
+	testbed_write_data(tb, path, text, strlen(text));
+}
+
+char *testbed_read(struct testbed *tb, const char *path)
+{
+	char *full = testbed_path(tb, path);
+	char buffer[8192];
+	FILE *f = fopen(full, "re");
+	size_t n;
+
+	if (!f)
+		fail_msg("%s: %s", full, strerror(errno));
+	n = fread(buffer, 1, sizeof(buffer) - 1, f);
+	buffer[n] = '\0';
+	fclose(f);
+	free(full);
+	return strdup(buffer);
+}
+
+static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+	(void)st;
+	(void)flag;
+	(void)ftw;
+	return remove(path);
+}
+
+void testbed_remove(struct testbed *tb, const char *path)
+{
+	char *full = testbed_path(tb, path);
+
+	if (nftw(full, remove_one, 16, FTW_DEPTH | FTW_PHYS) < 0)
+		fail_msg("%s: %s", full, strerror(errno));
+	free(full);
+}
+
+void testbed_mkdir(struct testbed *tb, const char *path)
+{
+	char *full = testbed_path(tb, path);
+
+	if (mkdir(full, 0755) < 0 && errno != EEXIST)
+		fail_msg("%s: %s", full, strerror(errno));
+	free(full);
+}
+
+void testbed_symlink(struct testbed *tb, const char *target, const char *path)
+{
+	char *full = testbed_path(tb, path);
+
+	if (symlink(target, full) < 0)
+		fail_msg("%s: %s", full, strerror(errno));
+	free(full);
+}
+
+void testbed_chmod(struct testbed *tb, const char *path, mode_t mode)
+{
+	char *full = testbed_path(tb, path);
+
+	if (chmod(full, mode) < 0)
+		fail_msg("%s: %s", full, strerror(errno));
+	free(full);
+}
+
+void testbed_remove_region(struct testbed *tb, const char *name)
+{
+	char *link, *target, *path;
+
+	assert_true(asprintf(&path, "sys/bus/nd/devices/%s", name) > 0);
+	link = testbed_path(tb, path);
+	target = realpath(link, NULL);
+	assert_non_null(target);
+	assert_int_equal(nftw(target, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+	assert_int_equal(unlink(link), 0);
+	free(target);
+	free(link);
+	free(path);
+}
+
+void testbed_drop_root(void)
+{
+	if (!geteuid())
+		assert_int_equal(seteuid(NOBODY), 0);
+}
+
+void testbed_regain_root(void)
+{
+	if (!getuid())
+		assert_int_equal(seteuid(0), 0);
+}
+
+int testbed_setup(void **state)
+{
+	*state = testbed_new(*state);
+	return 0;
+}
+
+int testbed_teardown(void **state)
+{
+	testbed_regain_root();
+	testbed_free(*state);
+	return 0;
+}

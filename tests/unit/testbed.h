@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the unit tests share: a recorded /sys (and /dev) that the test may
+ * change as it likes, a context on it, and the log that the library wrote.
+ *
+ * libumockdev's preload shows the tree in place of the real one.
+ */
+#ifndef VIRTPMEM_TESTS_TESTBED_H
+#define VIRTPMEM_TESTS_TESTBED_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <cmocka.h>
+
+#include <virtpmem/libvirtpmem.h>
+#include <virtpmem/sysfs-abi.h>
+
+/* A file of our driver, below the region. */
+#define GROUP_FILE(attr_)	VIRTIO_PMEM_GROUP "/" attr_
+#define ARRAY_SIZE(a_)		(sizeof(a_) / sizeof((a_)[0]))
+
+struct testbed;
+
+/* @fixture is a name in fixtures/ without its ending, or NULL for an empty machine. */
+struct testbed *testbed_new(const char *fixture);
+void testbed_free(struct testbed *tb);
+
+/* A new context that logs everything into the testbed; freed with it. */
+struct virtpmem_ctx *testbed_ctx(struct testbed *tb);
+/* The same context, scanned; returns the region of that name. */
+struct virtpmem_region *testbed_region(struct testbed *tb, const char *name);
+
+bool testbed_logged(const struct testbed *tb, const char *text);
+void testbed_clear_log(struct testbed *tb);
+
+/*
+ * All paths below are relative to the testbed's root ("sys/...", "dev/..."),
+ * or start with a region's name ("region0/size").
+ */
+char *testbed_path(struct testbed *tb, const char *path);
+void testbed_write(struct testbed *tb, const char *path, const char *text);
+void testbed_write_data(struct testbed *tb, const char *path, const void *data, size_t length);
+char *testbed_read(struct testbed *tb, const char *path);
+void testbed_remove(struct testbed *tb, const char *path);
+void testbed_mkdir(struct testbed *tb, const char *path);
+void testbed_symlink(struct testbed *tb, const char *target, const char *path);
+void testbed_chmod(struct testbed *tb, const char *path, mode_t mode);
+
+/* Takes a region away as an unbind does: its directory and its link on the bus. */
+void testbed_remove_region(struct testbed *tb, const char *name);
+
+/* Run the rest without the rights of root; give them back. */
+void testbed_drop_root(void);
+void testbed_regain_root(void);
+
+/* cmocka setup and teardown: *state is a testbed of what *state named. */
+int testbed_setup(void **state);
+int testbed_teardown(void **state);
+
+#define testbed_test(name_, fn_, fixture_) \
+	{ \
+		.name = (name_), \
+		.test_func = (fn_), \
+		.setup_func = testbed_setup, \
+		.teardown_func = testbed_teardown, \
+		.initial_state = (void *)(uintptr_t)(fixture_), \
+	}
+
+#endif /* VIRTPMEM_TESTS_TESTBED_H */
