@@ -212,6 +212,46 @@ static void modprobe(const char *list, bool all)
 		complain("modprobe failed on %s\n", list);
 }
 
+/*
+ * Namespaces are probed asynchronously; whoever runs first would not always
+ * find /dev/pmem0. Reading wait_probe of a bus returns when it is done.
+ */
+static void wait_for_namespaces(void)
+{
+	DIR *d = opendir("/sys/class/nd");
+	struct dirent *e;
+
+	while (d && (e = readdir(d))) {
+		char path[512], text[16];
+		int fd;
+
+		if (e->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "/sys/class/nd/%s/device/wait_probe", e->d_name);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0)
+			continue;
+		if (read(fd, text, sizeof(text)) < 0)
+			complain("%s: %s\n", path, strerror(errno));
+		close(fd);
+	}
+	if (d)
+		closedir(d);
+}
+
+static bool quiet(void)
+{
+	char text[4096] = "";
+	int fd = open("/proc/cmdline", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return false;
+	if (read(fd, text, sizeof(text) - 1) < 0)
+		text[0] = '\0';
+	close(fd);
+	return strstr(text, " quiet") != NULL;
+}
+
 static void prepare_machine(void)
 {
 	umask(022);
@@ -233,13 +273,18 @@ static void prepare_machine(void)
 		complain("/dev/fd: %s\n", strerror(errno));
 	sethostname("guest", 5);
 
-	/* Boot is quiet because a serial console is slow; now all is logged. */
-	klogctl(8 /* SYSLOG_ACTION_CONSOLE_LEVEL */, NULL, 8);
+	/*
+	 * Boot is terse because a serial console is slow; now all is logged,
+	 * unless a person sits at the console.
+	 */
+	if (!quiet())
+		klogctl(8 /* SYSLOG_ACTION_CONSOLE_LEVEL */, NULL, 8);
 	/* User space may write reports of its own to /dev/kmsg: all of them. */
 	write_file("/proc/sys/kernel/printk_devkmsg", "on\n");
 
 	modprobe(MODULES_EARLY, true);
 	modprobe(MODULE_DRIVER, false);
+	wait_for_namespaces();
 }
 
 static void open_channel(void)
