@@ -103,17 +103,19 @@ static struct virtqueue *vpmem_find_queue(struct virtio_device *vdev)
 }
 
 /*
- * Take the queue away from engine and device. A device that is gone reads as
- * all ones; there is nobody to reset then.
+ * Take the queue away from engine and device, if there is one: a restore that
+ * failed has left none. Nobody answers a reset of a device that is gone.
  */
 static void vpmem_delete_queue(struct vpmem *v)
 {
 	struct virtio_device *vdev = v->vdev;
+	bool had_queue = v->vq;
 
-	if (vdev->config->get_status(vdev) != 0xff)
-		virtio_reset_device(vdev);
 	vpmem_detach_queue(v);
-	vdev->config->del_vqs(vdev);
+	if (vdev->config->get_status(vdev) != VPMEM_STATUS_GONE)
+		virtio_reset_device(vdev);
+	if (had_queue)
+		vdev->config->del_vqs(vdev);
 }
 
 /*
@@ -172,8 +174,8 @@ static int vpmem_probe(struct virtio_device *vdev)
 		err = PTR_ERR(vq);
 		goto err_free;
 	}
-	vpmem_unpark(v, vq);
 	virtio_device_ready(vdev);
+	vpmem_unpark(v, vq);
 
 	err = vpmem_region_create(v);
 	if (err)
@@ -193,7 +195,6 @@ static void vpmem_remove(struct virtio_device *vdev)
 	struct vpmem *v = vdev->priv;
 
 	vpmem_start_removal(v);
-	vpmem_region_stop_publishing(v);
 	vpmem_region_destroy(v);
 
 	/* del_gendisk() writes dirty pages back after nd_pmem's last flush (F11). */
@@ -206,11 +207,12 @@ static void vpmem_remove(struct virtio_device *vdev)
 	vpmem_free(v);
 }
 
-/* The device may tell here that it needs a reset; there is nothing else to tell. */
+/* In an interrupt, perhaps. Never before probe has ended, nor once remove has begun. */
 static void vpmem_config_changed(struct virtio_device *vdev)
 {
-	if (vdev->config->get_status(vdev) & VIRTIO_CONFIG_S_NEEDS_RESET)
-		vpmem_break(vdev->priv, VPMEM_REASON_NEEDS_RESET);
+	struct vpmem *v = vdev->priv;
+
+	queue_work(vpmem_wq, &v->check_status);
 }
 
 /* Requests gather until restore: a suspend fails none and loses none (F11, F12). */
@@ -226,6 +228,7 @@ static int __maybe_unused vpmem_freeze(struct virtio_device *vdev)
 		vpmem_unpark(v, v->vq);
 		return err;
 	}
+	cancel_work_sync(&v->check_status);
 	vpmem_delete_queue(v);
 	return 0;
 }
@@ -278,7 +281,7 @@ static struct virtio_driver vpmem_driver = {
 	.probe			= vpmem_probe,
 	.remove			= vpmem_remove,
 	.config_changed		= vpmem_config_changed,
-#ifdef CONFIG_PM_SLEEP
+#ifdef CONFIG_PM_SLEEP	/* the members are there only then */
 	.freeze			= vpmem_freeze,
 	.restore		= vpmem_restore,
 #endif

@@ -64,6 +64,17 @@
 /* How soon to try again when the DMA mapping of the slot failed. */
 #define VPMEM_RETRY_MS		5
 
+/* How many answers one interrupt takes. */
+#define VPMEM_REAP_BUDGET	16
+
+/*
+ * How long a caller that may not sleep waits for its answer, and how often it
+ * looks at the ring itself, in case its interrupt cannot come. The first is well
+ * below what the kernel calls a lockup.
+ */
+#define VPMEM_POLL_LIMIT_NS	(10 * (u64)NSEC_PER_SEC)
+#define VPMEM_POLL_LOOK_NS	(10 * (u64)NSEC_PER_MSEC)
+
 const char *const vpmem_state_names[VPMEM_STATES] = {
 	[VPMEM_ACTIVE]		= VIRTIO_PMEM_STATE_ACTIVE,
 	[VPMEM_BROKEN]		= VIRTIO_PMEM_STATE_BROKEN,
@@ -240,7 +251,7 @@ void vpmem_break(struct vpmem *v, enum vpmem_reason reason)
 	vpmem_break_locked(v, reason, &a);
 	spin_unlock_irqrestore(&v->lock, flags);
 	vpmem_answer_all(&a);
-	wake_up_all(&v->idle);
+	wake_up(&v->idle);
 }
 
 bool vpmem_is_broken(struct vpmem *v)
@@ -282,8 +293,11 @@ static void vpmem_submit(struct vpmem *v, struct vpmem_answer *a)
 		return;
 
 	err = vpmem_add_slot(v);
-	if (err == -ENOMEM) {
-		/* Nobody's error: swiotlb or the IOMMU is short of room for now. */
+	if (err == -ENOMEM || (err == -EIO && !virtqueue_is_broken(v->vq))) {
+		/*
+		 * Nobody's error: swiotlb or the IOMMU is short of room for now.
+		 * A packed ring says -EIO for that.
+		 */
 		queue_delayed_work(vpmem_wq, &v->retry, msecs_to_jiffies(VPMEM_RETRY_MS));
 		return;
 	}
@@ -304,30 +318,11 @@ static void vpmem_submit(struct vpmem *v, struct vpmem_answer *a)
 		vpmem_break_locked(v, VPMEM_REASON_NOTIFY, a);
 }
 
-/* Locked, for those who only want to set things going again. */
-static void vpmem_submit_gathered(struct vpmem *v)
-{
-	struct vpmem_answer a;
-	unsigned long flags;
-
-	vpmem_answer_init(&a);
-	spin_lock_irqsave(&v->lock, flags);
-	vpmem_submit(v, &a);
-	spin_unlock_irqrestore(&v->lock, flags);
-	vpmem_answer_all(&a);
-}
-
-static void vpmem_retry(struct work_struct *work)
-{
-	vpmem_submit_gathered(container_of(to_delayed_work(work), struct vpmem, retry));
-}
-
 /* -------------------------------------------------------------- answers */
 
 static void vpmem_host_failed(struct vpmem *v, struct vpmem_answer *a, u64 now)
 {
 	vpmem_count_host_failure(v, now);
-	v->host_failed = true;
 	dev_err_ratelimited(&v->vdev->dev, "%s: the host failed a flush\n", v->name);
 
 	/*
@@ -374,18 +369,18 @@ static void vpmem_judge(struct vpmem *v, unsigned int len, struct vpmem_answer *
 
 /*
  * Take at most one answer from the ring, and keep the host busy with what has
- * gathered. Returns whether there was one. From the callback, or polled by a
- * caller that may not sleep.
+ * gathered. Returns whether there was one. What the answer is good for and what
+ * breaks after it are told apart: a flush that was done is not called failed.
  */
 static bool vpmem_reap(struct vpmem *v)
 {
-	struct vpmem_answer a;
+	struct vpmem_answer answered, broken;
 	unsigned long flags;
 	unsigned int len;
 	void *token;
-	bool idle;
 
-	vpmem_answer_init(&a);
+	vpmem_answer_init(&answered);
+	vpmem_answer_init(&broken);
 	spin_lock_irqsave(&v->lock, flags);
 	if (!v->vq) {
 		spin_unlock_irqrestore(&v->lock, flags);
@@ -395,28 +390,53 @@ static bool vpmem_reap(struct vpmem *v)
 	if (token) {
 		v->slot_busy = false;
 		if (v->state != VPMEM_BROKEN)
-			vpmem_judge(v, len, &a);
+			vpmem_judge(v, len, &answered);
 	}
 	/* An unknown or repeated id shows up only here. */
 	if (virtqueue_is_broken(v->vq))
-		vpmem_break_locked(v, VPMEM_REASON_VIRTQUEUE, &a);
-	vpmem_submit(v, &a);
-	idle = vpmem_is_idle(v);
+		vpmem_break_locked(v, VPMEM_REASON_VIRTQUEUE, &broken);
+	vpmem_submit(v, &broken);
 	spin_unlock_irqrestore(&v->lock, flags);
 
-	vpmem_answer_all(&a);
-	if (idle)
-		wake_up_all(&v->idle);
+	vpmem_answer_all(&answered);
+	vpmem_answer_all(&broken);
+	wake_up(&v->idle);
 	return token;
+}
+
+/*
+ * Whatever the ring holds. A device that answers within the notify could keep
+ * an interrupt busy for as long as others ask: the rest is left to a work.
+ */
+static void vpmem_reap_all(struct vpmem *v)
+{
+	int budget = VPMEM_REAP_BUDGET;
+
+	while (vpmem_reap(v))
+		if (!--budget) {
+			queue_delayed_work(vpmem_wq, &v->retry, 0);
+			break;
+		}
 }
 
 void vpmem_engine_callback(struct virtqueue *vq)
 {
-	while (vpmem_reap(vq->vdev->priv))
-		;
+	vpmem_reap_all(vq->vdev->priv);
+}
+
+static void vpmem_retry(struct work_struct *work)
+{
+	vpmem_reap_all(container_of(to_delayed_work(work), struct vpmem, retry));
 }
 
 /* ------------------------------------------------------------- requests */
+
+static void vpmem_count_refused(struct vpmem *v, bool async)
+{
+	v->stats[VIRTIO_PMEM_STAT_REQUESTS]++;
+	v->stats[VIRTIO_PMEM_STAT_ASYNC_REQUESTS] += async;
+	v->stats[VIRTIO_PMEM_STAT_FAILED_REQUESTS]++;
+}
 
 /* The part of joining that waiters and bios share. */
 static int vpmem_join(struct vpmem *v, u64 now, bool async)
@@ -425,11 +445,11 @@ static int vpmem_join(struct vpmem *v, u64 now, bool async)
 
 	lockdep_assert_held(&v->lock);
 	if (v->state == VPMEM_BROKEN || v->closed) {
-		v->stats[VIRTIO_PMEM_STAT_REQUESTS]++;
-		v->stats[VIRTIO_PMEM_STAT_ASYNC_REQUESTS] += async;
-		v->stats[VIRTIO_PMEM_STAT_FAILED_REQUESTS]++;
+		vpmem_count_refused(v, async);
 		return -EIO;
 	}
+	/* What was stored past the caches comes before what is asked for it. */
+	pmem_wmb();
 	vpmem_batch_joined(&v->gathering, now);
 	v->gathering.async += async;
 	depth = v->gathering.count + v->in_flight.count;
@@ -450,8 +470,6 @@ int vpmem_flush_bio(struct vpmem *v, struct bio *bio)
 	unsigned long flags;
 	int err;
 
-	/* What was stored past the caches comes before what is asked for it. */
-	pmem_wmb();
 	vpmem_answer_init(&a);
 	spin_lock_irqsave(&v->lock, flags);
 	err = vpmem_join(v, ktime_get_ns(), true);
@@ -471,7 +489,6 @@ static int vpmem_join_waiter(struct vpmem *v, struct vpmem_waiter *w)
 	int err;
 
 	init_completion(&w->done);
-	pmem_wmb();
 	vpmem_answer_init(&a);
 	spin_lock_irqsave(&v->lock, flags);
 	w->joined_ns = ktime_get_ns();
@@ -488,10 +505,11 @@ static int vpmem_join_waiter(struct vpmem *v, struct vpmem_waiter *w)
 
 /*
  * Stop waiting. Returns false if the waiter's batch has left the engine: then
- * its answer is under way, and must be waited for (R2). The total of the
- * latencies stays exact; the highest may count the time of one that left.
+ * its answer is under way, and must be waited for (R2). @failed: to be counted
+ * as a failed request. The total of the latencies stays exact; the highest may
+ * count the time of one that left.
  */
-static bool vpmem_leave(struct vpmem *v, struct vpmem_waiter *w)
+static bool vpmem_leave(struct vpmem *v, struct vpmem_waiter *w, bool failed)
 {
 	struct vpmem_batch *b;
 	unsigned long flags;
@@ -503,6 +521,8 @@ static bool vpmem_leave(struct vpmem *v, struct vpmem_waiter *w)
 		list_del(&w->list);
 		b->count--;
 		b->later_ns -= w->joined_ns - b->first_ns;
+		if (failed)
+			vpmem_count_refused(v, false);
 		left = true;
 	}
 	spin_unlock_irqrestore(&v->lock, flags);
@@ -510,19 +530,23 @@ static bool vpmem_leave(struct vpmem *v, struct vpmem_waiter *w)
 }
 
 /*
- * For callers that may not sleep, such as BTT, which flushes under a lane's
- * spinlock up to Linux 7.2: look at the ring instead of waiting for the
- * interrupt, with the lock dropped between looks.
+ * For callers that may not sleep, such as BTT, which flushes under a spinlock
+ * of its map: wait for the callback on this processor. The ring is left to the
+ * callback, because an interrupt that finds nothing counts as spurious, and too
+ * many of those turn the interrupt off.
  */
 static int vpmem_poll(struct vpmem *v, struct vpmem_waiter *w)
 {
-	u64 end = ktime_get_ns() + VIRTIO_PMEM_STALL_TIMEOUT_MS_DEFAULT * (u64)NSEC_PER_MSEC;
+	u64 start = ktime_get_ns(), looked = start, now;
 
 	while (!completion_done(&w->done)) {
-		if (vpmem_reap(v))
-			continue;
-		if (ktime_get_ns() > end && vpmem_leave(v, w))
+		now = ktime_get_ns();
+		if (now - start > VPMEM_POLL_LIMIT_NS && vpmem_leave(v, w, true))
 			return -EIO;
+		if (irqs_disabled() || now - looked > VPMEM_POLL_LOOK_NS) {
+			vpmem_reap(v);
+			looked = now;
+		}
 		touch_softlockup_watchdog();
 		cpu_relax();
 	}
@@ -560,7 +584,7 @@ int vpmem_flush_killable(struct vpmem *v)
 	if (err)
 		return err;
 	if (wait_for_completion_killable(&w.done)) {
-		if (vpmem_leave(v, &w))
+		if (vpmem_leave(v, &w, false))
 			return -EINTR;
 		wait_for_completion(&w.done);
 	}
@@ -569,23 +593,39 @@ int vpmem_flush_killable(struct vpmem *v)
 
 /* --------------------------------------------- life, as driver.c leads it */
 
+/* Looks once a second, from the start of a removal to its end. */
 static void vpmem_deadline(struct work_struct *work)
 {
 	struct vpmem *v = container_of(to_delayed_work(work), struct vpmem, deadline);
 	u64 limit = VIRTIO_PMEM_STALL_TIMEOUT_MS_DEFAULT * (u64)NSEC_PER_MSEC;
-	u64 age = 0;
+	u64 now = ktime_get_ns(), since = now;
 	unsigned long flags;
 
 	spin_lock_irqsave(&v->lock, flags);
 	if (v->slot_busy)
-		age = ktime_get_ns() - v->submitted_ns;
+		since = v->submitted_ns;
+	else if (v->gathering.count)
+		since = v->gathering.first_ns;
 	spin_unlock_irqrestore(&v->lock, flags);
 
-	if (age >= limit)
+	if (since < now && now - since >= limit)
 		vpmem_break(v, VPMEM_REASON_TIMEOUT);
-	else
-		queue_delayed_work(vpmem_wq, &v->deadline,
-				   nsecs_to_jiffies(limit - age) + 1);
+	queue_delayed_work(vpmem_wq, &v->deadline, HZ);
+}
+
+/*
+ * A device may say here that it needs a reset. Asking it can sleep, and the
+ * transport told us in an interrupt. All ones is a device that has gone.
+ */
+static void vpmem_check_status(struct work_struct *work)
+{
+	struct vpmem *v = container_of(work, struct vpmem, check_status);
+	u8 status = v->vdev->config->get_status(v->vdev);
+
+	if (status == VPMEM_STATUS_GONE)
+		vpmem_break(v, VPMEM_REASON_GONE);
+	else if (status & VIRTIO_CONFIG_S_NEEDS_RESET)
+		vpmem_break(v, VPMEM_REASON_NEEDS_RESET);
 }
 
 /* Needs v->vdev, v->name and v->slot. The queue comes with vpmem_unpark(). */
@@ -594,6 +634,7 @@ void vpmem_engine_init(struct vpmem *v)
 	spin_lock_init(&v->lock);
 	init_waitqueue_head(&v->idle);
 	INIT_WORK(&v->publish, vpmem_publish);
+	INIT_WORK(&v->check_status, vpmem_check_status);
 	INIT_DELAYED_WORK(&v->retry, vpmem_retry);
 	INIT_DELAYED_WORK(&v->deadline, vpmem_deadline);
 	v->state = VPMEM_ACTIVE;
@@ -643,21 +684,28 @@ void vpmem_unpark(struct vpmem *v, struct virtqueue *vq)
 	v->vq = vq;
 	v->parked = false;
 	spin_unlock_irqrestore(&v->lock, flags);
-	vpmem_submit_gathered(v);
+	vpmem_reap_all(v);
 }
 
 /*
  * From here on a host flush that is older than the limit breaks the region, so
- * that what waits for it in the unregistration of the region ends.
+ * that what waits for it in the unregistration of the region ends. A queue that
+ * is not there (a restore that never came) or that the transport has broken (a
+ * device that was pulled out) will not answer at all.
  */
 void vpmem_start_removal(struct vpmem *v)
 {
+	struct vpmem_answer a;
 	unsigned long flags;
 
+	vpmem_answer_init(&a);
 	spin_lock_irqsave(&v->lock, flags);
 	vpmem_set_state(v, VPMEM_REMOVING, VPMEM_REASON_NONE);
+	if (!v->vq || virtqueue_is_broken(v->vq))
+		vpmem_break_locked(v, VPMEM_REASON_GONE, &a);
 	spin_unlock_irqrestore(&v->lock, flags);
-	queue_delayed_work(vpmem_wq, &v->deadline, 0);
+	vpmem_answer_all(&a);
+	queue_delayed_work(vpmem_wq, &v->deadline, HZ);
 }
 
 /* Refuse everyone, and answer whoever is left. Nothing runs afterwards. */
@@ -675,6 +723,7 @@ void vpmem_close(struct vpmem *v)
 	vpmem_answer_all(&a);
 	cancel_delayed_work_sync(&v->deadline);
 	cancel_delayed_work_sync(&v->retry);
+	cancel_work_sync(&v->check_status);
 }
 
 /* ---------------------------------------------------------- for sysfs */
@@ -698,19 +747,6 @@ void vpmem_set_publishing(struct vpmem *v, bool on)
 	if (on)
 		schedule_work(&v->publish);
 	spin_unlock_irqrestore(&v->lock, flags);
-}
-
-/* Whether a host flush has failed since this was last asked. */
-bool vpmem_take_host_failed(struct vpmem *v)
-{
-	unsigned long flags;
-	bool failed;
-
-	spin_lock_irqsave(&v->lock, flags);
-	failed = v->host_failed;
-	v->host_failed = false;
-	spin_unlock_irqrestore(&v->lock, flags);
-	return failed;
 }
 
 void vpmem_snapshot(struct vpmem *v, struct vpmem_snapshot *snap)

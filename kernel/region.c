@@ -21,14 +21,15 @@
  * the data whatever we return, gives it to us again for its FUA, and ends it.
  * The second result hides the first. So:
  *
- *  - PREFLUSH with data: flush before the copy. REQ_PREFLUSH is taken off the
- *    bio, so that a second call can be told from the first. If the flush
- *    failed, nothing may be copied and no later success may hide the error
- *    (F1): the bio is advanced to its end, and the FUA is taken off too.
- *  - PREFLUSH without data: one flush is all there is to do.
+ *  - PREFLUSH with data: flush before the copy. If that failed, nothing may be
+ *    copied and no later success may hide the error (F1): the bio is advanced
+ *    to its end and carries the error, which a FUA call finds there. Else
+ *    REQ_PREFLUSH is taken off, so that a FUA call can be told from this one.
+ *  - PREFLUSH without data: one flush is all there is to do, so no FUA call.
  *  - FUA: as on a newer core, but the core ends the bio once as well.
  *
- * The bio is ours to change until it is queued.
+ * The bio is ours to change until it is queued. The flags of one that fails
+ * stay, but for the FUA of an empty one: dm-multipath sends it once more.
  */
 static int vpmem_flush_old_core(struct vpmem *v, struct bio *bio)
 {
@@ -37,24 +38,25 @@ static int vpmem_flush_old_core(struct vpmem *v, struct bio *bio)
 
 	if (preflush && bio->bi_iter.bi_size) {
 		err = vpmem_flush(v);
-		bio->bi_opf &= ~REQ_PREFLUSH;
 		if (err) {
-			bio->bi_opf &= ~REQ_FUA;
+			bio->bi_status = errno_to_blk_status(err);
 			bio_advance(bio, bio->bi_iter.bi_size);
+		} else {
+			bio->bi_opf &= ~REQ_PREFLUSH;
 		}
 		return err;
 	}
 
+	/* The preflush or the copy has failed: there is nothing to make durable. */
+	if (bio->bi_status)
+		return 0;
 	if (preflush)
-		bio->bi_opf &= ~(REQ_PREFLUSH | REQ_FUA);
-	else if (bio->bi_status)
-		return 0;	/* the copy failed: there is nothing to make durable */
-
+		bio->bi_opf &= ~REQ_FUA;
 	vpmem_hold_bio(bio);
 	err = vpmem_flush_bio(v, bio);
 	if (err) {
 		bio->bi_status = errno_to_blk_status(err);
-		bio_endio(bio);	/* give back what vpmem_hold_bio() took */
+		bio_endio(bio);	/* gives back what vpmem_hold_bio() took */
 	}
 	return err;
 }
@@ -224,32 +226,37 @@ static const struct attribute_group *vpmem_groups[] = {
  */
 void vpmem_publish(struct work_struct *work)
 {
-	static DEFINE_RATELIMIT_STATE(host_errors, 5 * HZ, 10);
 	struct vpmem *v = container_of(work, struct vpmem, publish);
 	struct kobject *kobj = &v->region_dev->kobj;
 	char state[48], reason[48], event[48];
-	char *env[] = { state, reason, NULL, NULL };
+	char *env[] = { state, reason, event, NULL };
 	struct vpmem_snapshot s;
-	bool host_failed;
+	bool changed, failed;
 
-	host_failed = vpmem_take_host_failed(v);
+	/* libnvdimm adds the region later; whoever learns of it then reads the state. */
+	if (!kobj->state_in_sysfs)
+		return;
+
 	vpmem_snapshot(v, &s);
+	changed = s.state != v->published;
+	failed = s.stats[VIRTIO_PMEM_STAT_FAILED_HOST_FLUSHES] != v->published_failures &&
+		 (s.reason == VPMEM_REASON_NONE || s.reason == VPMEM_REASON_HOST_ERROR);
+	v->published = s.state;
+	v->published_failures = s.stats[VIRTIO_PMEM_STAT_FAILED_HOST_FLUSHES];
+	if (!changed && !(failed && __ratelimit(&v->events)))
+		return;
+
 	snprintf(state, sizeof(state), "%s=%s", VIRTIO_PMEM_UEVENT_STATE,
 		 vpmem_state_names[s.state]);
 	snprintf(reason, sizeof(reason), "%s=%s", VIRTIO_PMEM_UEVENT_REASON,
 		 vpmem_reason_names[s.reason]);
-	if (host_failed) {
-		snprintf(event, sizeof(event), "%s=%s", VIRTIO_PMEM_UEVENT_EVENT,
-			 VIRTIO_PMEM_REASON_HOST_ERROR);
-		env[2] = event;
-	}
-	if (s.state == v->published && (!host_failed || !__ratelimit(&host_errors)))
-		return;
-
+	snprintf(event, sizeof(event), "%s=%s", VIRTIO_PMEM_UEVENT_EVENT,
+		 VIRTIO_PMEM_REASON_HOST_ERROR);
+	if (!failed)
+		env[2] = NULL;
 	kobject_uevent_env(kobj, KOBJ_CHANGE, env);
-	if (s.state != v->published)
+	if (changed)
 		sysfs_notify(kobj, VIRTIO_PMEM_GROUP, VIRTIO_PMEM_ATTR_STATE);
-	v->published = s.state;
 }
 
 /* ---------------------------------------------------------------- life */
@@ -290,6 +297,7 @@ int vpmem_region_create(struct vpmem *v)
 		return -ENXIO;
 	}
 
+	ratelimit_state_init(&v->events, 5 * HZ, 10);
 	v->region_dev = get_device(nd_region_dev(nd_region));
 	v->name = dev_name(v->region_dev);
 	vpmem_set_publishing(v, true);
@@ -297,20 +305,13 @@ int vpmem_region_create(struct vpmem *v)
 }
 
 /*
- * The last events of the region. Later ones would have no kobject to come
- * from, and the unregistration may not find the work half way.
- */
-void vpmem_region_stop_publishing(struct vpmem *v)
-{
-	vpmem_set_publishing(v, false);
-	flush_work(&v->publish);
-}
-
-/*
  * libnvdimm takes the namespaces down, which flushes through us a last time,
  * and waits for whoever is in one of our files: the engine must still serve.
+ * Events end before, because later ones would have no kobject to come from.
  */
 void vpmem_region_destroy(struct vpmem *v)
 {
+	vpmem_set_publishing(v, false);
+	flush_work(&v->publish);
 	nvdimm_bus_unregister(v->bus);
 }

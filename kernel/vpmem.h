@@ -15,6 +15,7 @@
 #include <linux/cache.h>
 #include <linux/libnvdimm.h>
 #include <linux/list.h>
+#include <linux/ratelimit_types.h>
 #include <linux/scatterlist.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
@@ -50,6 +51,9 @@ enum vpmem_policy {
 	VPMEM_REPORT,
 	VPMEM_POLICIES,
 };
+
+/* The status of a device that is not there any more reads as all ones. */
+#define VPMEM_STATUS_GONE	0xff
 
 /*
  * Memory that the device reads and writes: one request and its answer. Each
@@ -105,12 +109,14 @@ struct vpmem {
 	unsigned int depth_max;
 	u64 stats[VIRTIO_PMEM_STATS];
 	u64 latency[VIRTIO_PMEM_LATENCY_BINS];
-	bool host_failed;		/* to be published */
 
 	/* Own locking. */
 	wait_queue_head_t idle;		/* the slot has come back, or never will */
 	struct work_struct publish;
-	enum vpmem_state published;	/* only that work */
+	enum vpmem_state published;	/* these three: only that work */
+	u64 published_failures;
+	struct ratelimit_state events;
+	struct work_struct check_status;
 	struct delayed_work retry;	/* after a failed DMA mapping */
 	struct delayed_work deadline;	/* armed by remove */
 };
@@ -150,12 +156,10 @@ void vpmem_start_removal(struct vpmem *v);
 void vpmem_close(struct vpmem *v);
 void vpmem_set_policy(struct vpmem *v, enum vpmem_policy policy);
 void vpmem_set_publishing(struct vpmem *v, bool on);
-bool vpmem_take_host_failed(struct vpmem *v);
 void vpmem_snapshot(struct vpmem *v, struct vpmem_snapshot *snap);
 
 /* region.c */
 int vpmem_region_create(struct vpmem *v);
-void vpmem_region_stop_publishing(struct vpmem *v);
 void vpmem_region_destroy(struct vpmem *v);
 void vpmem_publish(struct work_struct *work);
 
