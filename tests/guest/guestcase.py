@@ -279,14 +279,14 @@ class GuestCase(unittest.TestCase):
     # -- pmemctl --
 
     def pmemctl(self, *args: str, env: dict[str, str] | None = None,
-                user: str = "") -> vm.Result:
-        """Run pmemctl, as USER if one is named, and return how it ended."""
+                user: int = 0) -> vm.Result:
+        """Run pmemctl, as the user of that number, and return how it ended."""
         argv = ["pmemctl", *args]
         if user:
             argv = ["setpriv", f"--reuid={user}", "--clear-groups", *argv]
         return self.guest.run(argv, check=False, env=env, timeout=60)
 
-    def pmemctl_json(self, *args: str, status: int = 0, user: str = "") -> dict[str, Any]:
+    def pmemctl_json(self, *args: str, status: int = 0, user: int = 0) -> dict[str, Any]:
         """The same with --json: the object, after checking exit status and shape."""
         result = self.pmemctl(*args, "--json", user=user)
         self.assertEqual(result.status, status, result.stdout + result.stderr)
