@@ -59,8 +59,7 @@
 #define EXIT_UNKILLABLE	2u	/* and SIGKILL did not: the status means nothing */
 
 struct frame {
-	uint8_t type;
-	uint8_t zero[3];
+	uint32_t type;		/* one of the letters above */
 	uint32_t id;
 	uint32_t len;
 };
@@ -500,6 +499,13 @@ static void take_input(uint32_t id, const uint8_t *data, size_t len)
 	feed(j);
 }
 
+static void signal_job(const struct job *j, int sig)
+{
+	/* A child that has not yet come to its setsid() leads no group. */
+	if (kill(-j->pid, sig) < 0 && errno == ESRCH)
+		kill(j->pid, sig);
+}
+
 static void handle(const struct frame *f, uint8_t *data)
 {
 	struct job *j;
@@ -516,7 +522,7 @@ static void handle(const struct frame *f, uint8_t *data)
 		j = find_job(f->id);
 		if (j && f->len == sizeof(sig)) {
 			memcpy(&sig, data, sizeof(sig));
-			kill(-j->pid, sig);
+			signal_job(j, sig);
 		}
 		break;
 	}
@@ -583,7 +589,7 @@ static int check_deadlines(void)
 		if (now >= j->deadline && !(j->flags & EXIT_TIMED_OUT)) {
 			j->flags |= EXIT_TIMED_OUT;
 			j->deadline = now + KILL_GRACE_MS;
-			kill(-j->pid, SIGKILL);
+			signal_job(j, SIGKILL);
 		} else if (now >= j->deadline) {
 			/* Where it is stuck goes to the console, for the reader. */
 			write_file("/proc/sys/kernel/sysrq", "1\n");

@@ -15,6 +15,7 @@ takes to load the bytes.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import io
@@ -39,13 +40,13 @@ PRELOAD = ("virtio_pci", "libnvdimm", "nd_btt", "nd_pmem", "device_dax", "dax_pm
 ON_DEMAND = ("virtio_pmem", "nd_virtio", "nd_e820", "nfit", "kmem", "ext4", "xfs", "loop",
              "dm_mod", "dm_writecache", "dm_snapshot", "dm_flakey", "dm_delay", "dm_thin_pool",
              "dm_mirror", "raid1", "virtio_console", "virtio_blk", "fuse", "overlay",
-             "nd_virtio", "crc32c_generic", "crc32c_intel")
+             "crc32c_generic", "crc32c_intel")
 IN_TREE = "virtio_pmem"
 
 # Directories that are symbolic links on a Debian system.
 MERGED = ("bin", "lib", "lib32", "lib64", "libx32", "sbin")
 FORMAT = "1"     # part of every cache key; change it when the layout changes
-KEEP = 12        # how many archives of modules the cache keeps
+KEEP = 12        # how many of each kind of file the cache keeps
 
 
 class ImageError(Exception):
@@ -131,18 +132,39 @@ def _images() -> Path:
     return path
 
 
+def _known(path: Path) -> bool:
+    """Whether the cache has it; then it counts as used now."""
+    try:
+        os.utime(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _prune(kind: str) -> None:
+    """Forget all but the last used files of a kind."""
+    files = []
+    for path in _images().glob(f"{kind}-*"):
+        with contextlib.suppress(FileNotFoundError):
+            files.append((path.stat().st_mtime, path))
+    for _, path in sorted(files)[:-KEEP]:
+        path.unlink(missing_ok=True)
+
+
 def _store(path: Path, data: bytes) -> None:
     with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as tmp:
         tmp.write(data)
     os.rename(tmp.name, path)
+    _prune(path.name.split("-")[0])
 
 
 def compiled(source: str, flags: Sequence[str], suffix: str = "") -> Path:
     """Compile one of the harness' own C files into the cache, once."""
     files = sorted(p for p in HERE.glob("*.[ch]"))
     digest = _key(source, *flags, *(f.read_text(encoding="utf-8") for f in files))
-    target = _images() / f"{Path(source).stem}-{digest}{suffix}"
-    if not target.exists():
+    kind = Path(source).stem.replace("-", "_")
+    target = _images() / f"{kind}-{digest}{suffix}"
+    if not _known(target):
         with tempfile.TemporaryDirectory(dir=target.parent) as tmp:
             made = Path(tmp) / "out"
             done = subprocess.run(
@@ -152,6 +174,7 @@ def compiled(source: str, flags: Sequence[str], suffix: str = "") -> Path:
             if done.returncode != 0:
                 raise ImageError(f"compiling {source} failed:\n{done.stderr}")
             os.rename(made, target)
+        _prune(kind)
     return target
 
 
@@ -248,7 +271,7 @@ def _base() -> Path:
             raise ImageError(f"no {tool}: run scripts/install-deps test")
     init = agent()
     target = _images() / f"base-{_key(_stamp(busybox), _stamp(kmod), str(init))}.cpio"
-    if target.exists():
+    if _known(target):
         return target
 
     archive = Archive()
@@ -311,8 +334,7 @@ def _modules(kernel: kernels.Kernel, driver: Path | None, extra_files: Sequence[
     key = _key(kernel.release, _stamp(kernel.image), *(PRELOAD + ON_DEMAND), "+", *sorted(extra),
                *(f"{p.name}:{hashlib.sha256(p.read_bytes()).hexdigest()}" for p in own))
     target = _images() / f"modules-{kernel.release}-{key}.cpio"
-    if target.exists():
-        os.utime(target)
+    if _known(target):
         return target
 
     table = _dependencies(kernel.modules)
@@ -350,10 +372,6 @@ def _modules(kernel: kernels.Kernel, driver: Path | None, extra_files: Sequence[
                 archive.file(f"/lib/modules/{kernel.release}/{path.relative_to(root)}",
                              path.read_bytes())
         _store(target, archive.finish())
-
-    old = sorted(_images().glob("modules-*.cpio"), key=lambda p: p.stat().st_mtime, reverse=True)
-    for path in old[KEEP:]:
-        path.unlink(missing_ok=True)
     return target
 
 

@@ -273,10 +273,10 @@ def _kvm_answers() -> bool:
         os.close(fd)
 
 
-def accelerator() -> str:
+def accelerator(kernel: str | Kernel = "6.12") -> str:
     """ "kvm" if a guest really boots with it on this machine, else "tcg".
 
-    $VM_ACCEL decides without a probe. A probe's result is kept until reboot."""
+    The probe boots KERNEL; $VM_ACCEL decides without one. A probe's result is kept until reboot."""
     forced = os.environ.get("VM_ACCEL")
     if forced:
         return forced
@@ -287,7 +287,7 @@ def accelerator() -> str:
     if known.exists():
         return known.read_text(encoding="ascii")
     try:
-        with Guest("6.12", driver="none", devices=1, size="16M", accel="kvm",
+        with Guest(kernel, driver="none", devices=1, size="16M", accel="kvm",
                    boot_timeout=20) as guest:
             guest.run("true", timeout=10)
         found = "kvm"
@@ -645,7 +645,7 @@ class Guest:
         return args
 
     def _start_qemu(self, image: Path) -> None:
-        accel = accelerator() if self._accel == "auto" else self._accel
+        accel = accelerator(self.kernel) if self._accel == "auto" else self._accel
         ours, theirs = socket.socketpair()
         qmp_ours, qmp_theirs = socket.socketpair()
         limit = self._memory + sum(size_bytes(d.size) for d in self.devices) // 2**20 + 4096
@@ -803,7 +803,7 @@ class Guest:
     def write(self, path: str, text: str | bytes) -> None:
         """Write a file in the guest (one write(), so sysfs takes it)."""
         data = text.encode() if isinstance(text, str) else text
-        self.run(["dd", f"of={path}", "bs=64k", "conv=notrunc", "iflag=fullblock"], input=data)
+        self.run(["dd", f"of={path}", "bs=64k", "iflag=fullblock"], input=data)
 
     def put(self, source: str | os.PathLike[str] | bytes, path: str, mode: int = 0o755) -> None:
         """Copy a file into the running guest; slow, prefer files= for large ones."""
