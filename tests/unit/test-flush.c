@@ -26,6 +26,7 @@ static struct kernel {
 	int access_mode;		/* of the descriptor that was fsynced */
 	char written[8];
 	int answer;			/* 0 or an errno */
+	bool nothing;			/* writes take nothing, and say so */
 	char meanwhile[256];		/* path of a write_cache that turns to "write through" */
 } *kernel;
 
@@ -57,6 +58,8 @@ ssize_t __wrap_write(int fd, const void *data, size_t size)
 	kernel->writes++;
 	memcpy(kernel->written, data, size < sizeof(kernel->written) ? size : 1);
 	errno = kernel->answer;
+	if (kernel->nothing)
+		return 0;
 	return kernel->answer ? -1 : (ssize_t)size;
 }
 
@@ -176,6 +179,12 @@ static void deep_flush_that_the_host_failed_is_eio(void **state)
 	check(state, -EIO, VIRTPMEM_FLUSH_DEEP);
 	assert_int_equal(kernel->writes, 1);
 	assert_true(testbed_logged(*state, "region0: flush by deep_flush failed"));
+}
+
+static void deep_flush_that_took_nothing_is_eio(void **state)
+{
+	kernel->nothing = true;
+	check(state, -EIO, VIRTPMEM_FLUSH_DEEP);
 }
 
 static void deep_flush_of_a_region_that_is_removed_is_enodev(void **state)
@@ -413,6 +422,7 @@ int main(int argc, char **argv)
 		t(deep_flush_is_read_at_the_call, "nfit-6.12"),
 		t(deep_flush_serves_sector_mode_and_devdax, "virtpmem-6.12"),
 		t(deep_flush_that_the_host_failed_is_eio, "virtpmem-6.12"),
+		t(deep_flush_that_took_nothing_is_eio, "virtpmem-6.12"),
 		t(deep_flush_of_a_region_that_is_removed_is_enodev, "virtpmem-6.12"),
 		t(deep_flush_that_the_kernel_ends_with_another_error_keeps_it, "virtpmem-6.12"),
 		t(deep_flush_without_the_right_to_write_is_eacces, "virtpmem-6.12"),

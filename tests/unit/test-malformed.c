@@ -176,6 +176,7 @@ typedef void (*spoil_fn)(struct testbed *tb, const char *path, const struct flaw
 static void spoil_text(struct testbed *tb, const char *path, const struct flaw *flaw);
 static void spoil_binary(struct testbed *tb, const char *path, const struct flaw *flaw);
 static void spoil_huge(struct testbed *tb, const char *path, const struct flaw *flaw);
+static void spoil_long_line(struct testbed *tb, const char *path, const struct flaw *flaw);
 static void spoil_directory(struct testbed *tb, const char *path, const struct flaw *flaw);
 static void spoil_fifo(struct testbed *tb, const char *path, const struct flaw *flaw);
 static void spoil_mode(struct testbed *tb, const char *path, const struct flaw *flaw);
@@ -195,6 +196,7 @@ static const struct flaw {
 	{ "empty", ALL, spoil_text, -EBADMSG, "" },
 	{ "an empty line", CHOICE | NUMBER, spoil_text, -EBADMSG, "\n" },
 	{ "1 MiB long", ALL, spoil_huge, -EBADMSG, NULL },
+	{ "a line that ends behind the limit", ALL, spoil_long_line, -EBADMSG, NULL },
 	{ "binary", ALL, spoil_binary, -EBADMSG, NULL },
 	{ "cut off", ALL, spoil_cut, -EBADMSG, NULL },
 	{ "two lines", ALL, spoil_text, -EBADMSG, "1\n1\n" },
@@ -228,6 +230,16 @@ static void spoil_binary(struct testbed *tb, const char *path, const struct flaw
 static void spoil_huge(struct testbed *tb, const char *path, const struct flaw *flaw)
 {
 	static char data[1 << 20];
+
+	(void)flaw;
+	memset(data, '1', sizeof(data));
+	data[sizeof(data) - 1] = '\n';
+	testbed_write_data(tb, path, data, sizeof(data));
+}
+
+static void spoil_long_line(struct testbed *tb, const char *path, const struct flaw *flaw)
+{
+	static char data[4097];
 
 	(void)flaw;
 	memset(data, '1', sizeof(data));
