@@ -290,6 +290,22 @@ static int check_still_sent(struct plan *plan)
 	return -EOPNOTSUPP;
 }
 
+static const char *why_failed(int error)
+{
+	switch (error) {
+	case -EIO:
+		return "the host failed it, or the region is broken";
+	case -ENODEV:
+		return "the region has gone";
+	case -ETIMEDOUT:
+		return "no answer in time";
+	case -EINTR:
+		return "ended by a signal";
+	default:
+		return strerror(-error);
+	}
+}
+
 static int flush_error(const struct virtpmem_region *region, enum virtpmem_flush_method method,
 		       int error)
 {
@@ -298,7 +314,7 @@ static int flush_error(const struct virtpmem_region *region, enum virtpmem_flush
 	if ((error == -ENXIO || error == -ENOENT) && !vp_region_alive(region))
 		error = -ENODEV;
 	vp_err(region->ctx, "%s: flush by %s failed: %s", region->devname,
-	       virtpmem_flush_method_name(method), strerror(-error));
+	       virtpmem_flush_method_name(method), why_failed(error));
 	return error;
 }
 

@@ -165,8 +165,12 @@ struct virtpmem_region *virtpmem_region_get_next(struct virtpmem_region *region)
  *        point of a file system on one of them
  * @ret: the region, owned by the context
  *
+ * Partitions and stacked devices (device mapper, md) count for the region that
+ * they lie on.
+ *
  * Returns: 0; -ENXIO if nothing has that name; -ENOTUNIQ if several regions
- * have that path; -EINVAL if @name is empty; another negative errno.
+ * have that path, or the device lies on several; -EINVAL if @name is empty;
+ * another negative errno.
  * Since: 0.1
  */
 int virtpmem_region_find(struct virtpmem_ctx *ctx, const char *name,
@@ -241,7 +245,8 @@ int virtpmem_region_get_size(struct virtpmem_region *region, uint64_t *ret);
  * @region: the region
  * @ret: bytes
  *
- * Returns: 0 or a negative errno.
+ * Returns: 0; -EOPNOTSUPP where a region cannot be divided (no labels, as
+ * with virtio-pmem); a negative errno.
  * Since: 0.1
  */
 int virtpmem_region_get_available_size(struct virtpmem_region *region, uint64_t *ret);
@@ -751,18 +756,24 @@ int virtpmem_region_get_flush_method(struct virtpmem_region *region,
  *          on failure, if a flush was tried (method is not NONE)
  *
  * Writes 1 to deep_flush; where that reads 0, nothing is needed. Where it
- * is absent, fsyncs a block device of one of the region's namespaces, if the
- * block layer really sends the flush at that moment. Success is never
+ * is absent on virtio-pmem, fsyncs a block device of one of the region's
+ * namespaces, if the block layer really sends the flush at that moment. Where
+ * it is absent on anything else, the kernel knows of no way. Success is never
  * reported for a flush that did not happen. Dirty pages of the file systems
  * above are not written first: call syncfs(2) for that.
  *
  * With a limit the flush runs in a child process, because some drivers wait
- * in a state that no signal interrupts. SIGCHLD is not delivered for it.
+ * in a state that no signal interrupts. SIGCHLD is not delivered for it, and
+ * wait(2) does not see it. One that was left behind is reaped by a later flush
+ * with a limit, or when this process ends. Any signal that is handled ends the
+ * wait with -EINTR, SA_RESTART or not. Without a limit a signal ends the wait
+ * only if it kills the process, and with the in-tree driver not even then.
  *
  * Returns: 0; -EIO: the host failed the flush, or the region is broken;
  * -ETIMEDOUT; -EOPNOTSUPP: there is no way to flush (see
  * virtpmem_region_get_flush_method() for the reason); -EINTR: a signal
- * arrived; -ENODEV, -EACCES, or another negative errno.
+ * arrived; -ENOENT: the block device has no node in /dev; -ESTALE: its node is
+ * another device's; -ENODEV, -EACCES, or another negative errno.
  * Since: 0.1
  */
 int virtpmem_region_flush(struct virtpmem_region *region, unsigned int timeout_ms,
