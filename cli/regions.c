@@ -94,8 +94,12 @@ static char *unbound_device(void)
 /* Why there are none, as far as can be seen; the caller frees. */
 static char *why_none(void)
 {
+	static const char driver[] = "/sys/bus/virtio/drivers/virtio_pmem";
 	_cleanup_free_ char *device = unbound_device();
 
+	if (device && !access(driver, F_OK))
+		return xasprintf("no regions: virtio-pmem device %s is not bound to its driver; "
+				 "writing '%s' to %s/bind binds it", device, device, driver);
 	if (device)
 		return xasprintf("no regions: virtio-pmem device %s has no driver; "
 				 "'modprobe virtio_pmem' loads it", device);

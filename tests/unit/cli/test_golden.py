@@ -59,6 +59,11 @@ def unbound(m):
     m.remove('sys/bus/virtio/devices/virtio1/driver')
 
 
+def no_driver(m):
+    unbound(m)
+    m.remove('sys/bus/virtio/drivers/virtio_pmem')
+
+
 def no_regions(m):
     for region in m.regions():
         m.remove('sys/bus/nd/devices/' + region)
@@ -140,7 +145,8 @@ CASES = {
                           'help --json', 'version --help --json']),
     'no-libnvdimm': (None, no_libnvdimm, ['list', 'status', 'list --json', 'status --json',
                                           'list region0']),
-    'no-driver': (OURS, unbound, ['list', 'flush all']),
+    'no-driver': (OURS, no_driver, ['list', 'flush all']),
+    'not-bound': (OURS, unbound, ['list', 'flush all']),
     'no-regions': (OURS, no_regions, ['list', 'flush all', 'status --json', 'list region0']),
     'bad-usage': (OURS, None, [
         '', 'lsit', 'flsh region0', 'xyzzy', 'list --jsn', 'list --nonsense', 'list -x',
