@@ -48,6 +48,20 @@ DRIVER = "/sys/bus/virtio/drivers/virtio_pmem"
 BIO = "/sys/kernel/debug/vpmem_test_bio"
 BLOCK = 4096
 
+# Bind what a test has left unbound, and give a broken region a new life.
+HEAL = f"""
+modprobe virtio_pmem
+for device in /sys/bus/virtio/devices/*; do
+    name=${{device##*/}}
+    if [ -e $device/driver ]; then
+        ! grep -q 1 $device/ndbus*/region*/virtio_pmem/broken 2> /dev/null && continue
+        echo $name > {DRIVER}/unbind
+    fi
+    echo $name > {DRIVER}/bind
+    until [ -b /dev/$(basename $device/ndbus*/region*/*/block/*) ]; do usleep 10000; done
+done
+"""
+
 
 def chosen_kernels() -> list[str]:
     return os.environ.get("GUEST_KERNELS", "6.1 6.12").split()
@@ -177,9 +191,7 @@ class GuestCase(unittest.TestCase):
         for host in self.guest.hosts:
             host.reset()
         if self.driver == "ours":
-            for n in range(len(self.guest.devices)):
-                if self.guest.run(["cat", self.file("broken", n)], check=False).stdout != "0\n":
-                    self.rebind(n)
+            self.guest.run(HEAL, timeout=60)
         new = [report for report in self.guest.reports[self._reports:]
                if not (self.expected_report and re.search(self.expected_report, report))]
         if new:
@@ -253,7 +265,10 @@ class GuestCase(unittest.TestCase):
         return device
 
     def bind(self, device: str) -> None:
-        self.guest.run(f"echo {device} > {DRIVER}/bind", timeout=60)
+        """Give a device its driver, and wait for the disk, which libnvdimm adds by the way."""
+        disk = f"/sys/bus/virtio/devices/{device}/ndbus*/region*/*/block/*"
+        self.guest.run(f"echo {device} > {DRIVER}/bind && until [ -b /dev/$(basename {disk}) ]; "
+                       "do usleep 10000; done", timeout=30)
 
     def rebind(self, n: int = 0) -> None:
         """A new life for a region. The lowest free number is its own again."""

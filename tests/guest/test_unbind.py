@@ -62,11 +62,12 @@ class Unbind(GuestCase):
     def test_f11_flush_blocked_in_deep_flush(self) -> None:
         """F11: an unbind waits for whoever is in deep_flush, and fails nobody."""
         host = self.host()
-        host.set(delay_ms=700)
-        before = host.count
+        host.set(hold=True)
         waiting = [self.start_deep_flush() for _ in range(3)]
-        until(lambda: host.count > before, "the host flushes")
-        device = self.unbind()
+        until(lambda: self.attr("queue_depth") == "3", "three wait")
+        device = self.virtio()
+        host.set(delay_ms=1000, hold=False)     # from now on it answers, late
+        self.guest.run(f"echo {device} > {DRIVER}/unbind")
         for job in waiting:
             calls, errors, _ = parse_many(job.wait().stdout)
             self.assertEqual((calls, errors), (1, 0))
