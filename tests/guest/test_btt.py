@@ -20,7 +20,7 @@ class BttCase(GuestCase):
 class Btt(BttCase):
     """Our driver."""
 
-    kernels = ("6.1", "6.12")
+    kernels = ("6.1", "6.12", "7.3")
 
     @classmethod
     def setUpClass(cls) -> None:

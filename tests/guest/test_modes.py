@@ -50,7 +50,7 @@ class ModesCase(GuestCase):
 class Modes(ModesCase):
     """Our driver."""
 
-    kernels = ("6.1", "6.12")
+    kernels = ("6.1", "6.12", "7.3")
 
     def test_ndctl_list(self) -> None:
         """ndctl list -BRN shows bus, region and namespace."""

@@ -49,7 +49,7 @@ class SuspendCase(GuestCase):
 class Suspend(SuspendCase):
     """Our driver."""
 
-    kernels = ("6.1", "6.12")
+    kernels = ("6.1", "6.12", "7.3")
 
     def test_f11_without_load(self) -> None:
         """F11: after a suspend both regions work as before. In-tree the next fsync never ends."""
