@@ -246,8 +246,8 @@ class HostErrorsInTree(GuestCase):
         host.wait_holding()
         jobs += [self.guest.start(["fsync-many", "-m", "fsync", "/dev/pmem0"], 60)
                  for _ in range(3)]
-        self.guest.run("until [ $(grep -l '^State:.*D' /proc/[0-9]*/task/*/status | wc -l) -ge 4 ]; "
-                       "do :; done", timeout=30)
+        self.guest.run("until [ $(grep -l '^State:.*D' /proc/[0-9]*/task/*/status | wc -l) -ge 4 ]"
+                       "; do :; done", timeout=30)
         host.set(hold=False)
         errors = [parse_many(job.wait().stdout)[1] for job in jobs]
         self.assertEqual(sum(errors), 1, errors)
