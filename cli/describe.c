@@ -269,17 +269,15 @@ static void add_namespace(struct reader *rd, struct virtpmem_namespace *ns,
 
 static void add_namespaces(struct reader *rd, struct record *r, bool full)
 {
-	struct record *namespaces = record_add(r, "namespaces", RECORD_ARRAY);
-	struct pmemctl *p = rd->p;
 	struct virtpmem_namespace *ns;
+	struct record *namespaces;
+	unsigned int count;
 
-	regions_forget_log(p);
+	if (!got(rd, "namespaces", virtpmem_region_get_namespace_count(rd->region, &count)))
+		return;
+	namespaces = record_add(r, "namespaces", RECORD_ARRAY);
 	virtpmem_namespace_foreach (rd->region, ns)
 		add_namespace(rd, ns, namespaces, full);
-	/* The list itself has no errno: that it could not be read is only logged. */
-	if (!namespaces->child && p->log && !rd->gone)
-		output_error(&p->out, virtpmem_region_get_devname(rd->region), ERROR_FAILED,
-			     "cannot read its namespaces: %s", p->log);
 }
 
 struct record *regions_describe(struct pmemctl *p, struct virtpmem_region *region,

@@ -252,6 +252,21 @@ int vp_namespaces_get(struct virtpmem_region *region, struct virtpmem_namespace 
 	return 0;
 }
 
+VP_EXPORT int virtpmem_region_get_namespace_count(struct virtpmem_region *region, unsigned int *ret)
+{
+	struct virtpmem_namespace *ns = NULL;
+	unsigned int count = 0;
+	int r;
+
+	r = vp_namespaces_get(region, &ns);
+	if (r < 0)
+		return r;
+	for (; ns; ns = ns->next)
+		count++;
+	*ret = count;
+	return 0;
+}
+
 VP_EXPORT struct virtpmem_namespace *virtpmem_namespace_get_first(struct virtpmem_region *region)
 {
 	struct virtpmem_namespace *first = NULL;

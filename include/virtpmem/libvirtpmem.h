@@ -331,6 +331,20 @@ int virtpmem_region_get_provider(struct virtpmem_region *region, char **ret);
 /* ------------------------------------------------- namespaces, devices */
 
 /**
+ * virtpmem_region_get_namespace_count - how many namespaces a region has
+ * @region: the region
+ * @ret: the number; 0 is not an error
+ *
+ * Counts what virtpmem_namespace_get_first() and _get_next() go through, and
+ * reads that list if it has not been read. Unlike them it can say why the list
+ * cannot be read.
+ *
+ * Returns: 0 or a negative errno.
+ * Since: 0.1
+ */
+int virtpmem_region_get_namespace_count(struct virtpmem_region *region, unsigned int *ret);
+
+/**
  * virtpmem_namespace_get_first - the first namespace of a region
  * @region: the region
  *

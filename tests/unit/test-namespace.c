@@ -33,6 +33,15 @@ static void check(struct virtpmem_namespace *ns, const char *devname, enum virtp
 		assert_null(virtpmem_namespace_get_daxdev(ns));
 }
 
+static void namespaces_are_counted(void **state)
+{
+	struct virtpmem_region *region = testbed_region(*state, "region0");
+	unsigned int count = 7;
+
+	assert_int_equal(virtpmem_region_get_namespace_count(region, &count), 0);
+	assert_int_equal(count, 1);
+}
+
 /* ndctl calls it fsdax too: its pages are mapped. */
 static void unclaimed_namespace_of_virtio_pmem_is_fsdax(void **state)
 {
@@ -218,6 +227,7 @@ static void write_cache_of_devdax_is_not_supported(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		t_all(namespaces_are_counted),
 		t_all(unclaimed_namespace_of_virtio_pmem_is_fsdax),
 		t_all(fsdax_has_the_block_device_and_size_of_its_pfn),
 		t_all(devdax_has_a_dax_device_and_no_block_device),

@@ -176,6 +176,7 @@ static void region_that_has_gone_is_enodev(void **state)
 	struct virtpmem_region *region = testbed_region(*state, "region0");
 	enum virtpmem_flush_method method;
 	enum virtpmem_driver driver;
+	unsigned int count = 7;
 	char *text = NULL;
 
 	testbed_remove_region(*state, "region0");
@@ -185,6 +186,8 @@ static void region_that_has_gone_is_enodev(void **state)
 	assert_int_equal(virtpmem_region_get_flush_method(region, &method, NULL), -ENODEV);
 	assert_int_equal(virtpmem_region_flush(region, 0, NULL), -ENODEV);
 	assert_int_equal(virtpmem_region_flush(region, 1000, NULL), -ENODEV);
+	assert_int_equal(virtpmem_region_get_namespace_count(region, &count), -ENODEV);
+	assert_int_equal(count, 7);
 	assert_null(virtpmem_namespace_get_first(region));
 	assert_null(text);
 	assert_true(testbed_logged(*state, "the region has gone"));
