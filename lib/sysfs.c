@@ -156,8 +156,8 @@ int vp_read_word(const struct virtpmem_region *region, const char *file, enum vp
 	return 0;
 }
 
-int vp_read_u64(const struct virtpmem_region *region, const char *file, enum vp_need need,
-		uint64_t *ret)
+static int read_number(const struct virtpmem_region *region, const char *file, enum vp_need need,
+		       bool (*parse)(const char *, uint64_t *), const char *otherwise, uint64_t *ret)
 {
 	_cleanup_free_ char *line = NULL;
 	int r;
@@ -165,23 +165,19 @@ int vp_read_u64(const struct virtpmem_region *region, const char *file, enum vp_
 	r = vp_read_line(region, file, need, &line);
 	if (r < 0)
 		return r;
-	if (!vp_parse_u64(line, ret))
-		return vp_malformed(region, file, "not an unsigned number");
-	return 0;
+	return parse(line, ret) ? 0 : vp_malformed(region, file, otherwise);
+}
+
+int vp_read_u64(const struct virtpmem_region *region, const char *file, enum vp_need need,
+		uint64_t *ret)
+{
+	return read_number(region, file, need, vp_parse_u64, "not an unsigned number", ret);
 }
 
 int vp_read_hex(const struct virtpmem_region *region, const char *file, enum vp_need need,
 		uint64_t *ret)
 {
-	_cleanup_free_ char *line = NULL;
-	int r;
-
-	r = vp_read_line(region, file, need, &line);
-	if (r < 0)
-		return r;
-	if (!vp_parse_hex(line, ret))
-		return vp_malformed(region, file, "not a hexadecimal number");
-	return 0;
+	return read_number(region, file, need, vp_parse_hex, "not a hexadecimal number", ret);
 }
 
 int vp_read_int(const struct virtpmem_region *region, const char *file, enum vp_need need,

@@ -217,6 +217,13 @@ class GuestCase(unittest.TestCase):
         """One of the driver's files."""
         return f"{self.region(n)}/{_sysfs_names()['VIRTIO_PMEM_GROUP']}/{name}"
 
+    def watch_state(self) -> vm.Job:
+        """A program that poll()s region 0's state, and prints it now and at each change."""
+        poll = self.guest.start(["poll-file", self.file("state")])
+        self.addCleanup(poll.kill)
+        until(lambda: poll.output == b"active\n", "the first look at state")
+        return poll
+
     def attr(self, name: str, n: int = 0) -> str:
         return self.guest.read(self.file(name, n))
 

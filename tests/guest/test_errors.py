@@ -158,9 +158,7 @@ class HostErrors(GuestCase):
     def test_uevent_and_poll_of_a_broken_region(self) -> None:
         """A region that breaks is one uevent with state, reason and event, and wakes poll()."""
         events = self.listen()
-        poll = self.guest.start(["poll-file", self.file("state")])
-        self.addCleanup(poll.kill)
-        until(lambda: poll.output == b"active\n", "the first look at state")
+        poll = self.watch_state()
         self.fail_once()
         event = until(lambda: self.change_events(events), "a uevent")[0]
         self.assertIn("VIRTIO_PMEM_STATE=broken", event)
@@ -172,9 +170,7 @@ class HostErrors(GuestCase):
         """With report a failed host flush is a uevent, and the state does not change."""
         self.set_attr("error_policy", "report")
         events = self.listen()
-        poll = self.guest.start(["poll-file", self.file("state")])
-        self.addCleanup(poll.kill)
-        until(lambda: poll.output == b"active\n", "the first look at state")
+        poll = self.watch_state()
         self.fail_once()
         event = until(lambda: self.change_events(events), "a uevent")[0]
         self.assertIn("VIRTIO_PMEM_STATE=active", event)

@@ -101,9 +101,7 @@ class Unbind(GuestCase):
 
     def test_f11_files_held_open(self) -> None:
         """F11: who holds the driver's files open keeps nothing, and reads ENODEV afterwards."""
-        poll = self.guest.start(["poll-file", self.file("state")])
-        self.addCleanup(poll.kill)
-        until(lambda: poll.output == b"active\n", "the first look at state")
+        poll = self.watch_state()
         holder = self.guest.start(f"exec 3< {self.file('flush_stats')} 4> {self.region()}"
                                   "/deep_flush; echo open; read x; read y <&3; echo 1 >&4",
                                   60, stdin=True)
