@@ -130,6 +130,7 @@ int vp_open_node(const char *name, mode_t type, int flags, dev_t *devno);
 
 /* region.c */
 void vp_region_free(struct virtpmem_region *region);
+int vp_regions_read(struct virtpmem_ctx *ctx, struct virtpmem_region **ret);
 
 /* namespace.c */
 int vp_namespaces_get(struct virtpmem_region *region, struct virtpmem_namespace **ret);
