@@ -8,6 +8,8 @@
 
 #include <linux/bio.h>
 #include <linux/libnvdimm.h>
+#include <linux/version.h>
+#include <linux/virtio.h>
 #include <uapi/linux/virtio_pmem.h>
 
 /*
@@ -28,6 +30,26 @@
 #define VIRTIO_PMEM_F_SHMEM_REGION	0
 #define VIRTIO_PMEM_SHMEM_REGION_ID	0
 #endif
+
+/* Members of struct virtio_driver, which no name tells. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 15, 0)
+#define VPMEM_RESET_CALLBACKS	0
+#else
+#define VPMEM_RESET_CALLBACKS	1
+#endif
+
+/*
+ * Negotiate with the device anew, and set it up: ends in the driver's freeze()
+ * and restore(). Kernels without sleep states do not offer it.
+ */
+static inline int vpmem_renegotiate(struct virtio_device *vdev)
+{
+#ifdef CONFIG_PM_SLEEP
+	return virtio_device_freeze(vdev) ?: virtio_device_restore(vdev);
+#else
+	return -EOPNOTSUPP;
+#endif
+}
 
 /*
  * Keep a submitted bio from ending until we end it too. A bio that comes to us

@@ -5,19 +5,26 @@
  *
  * This file leads the life of a device: what exists when, and who may use it.
  *
- *	probe				remove, freeze (from below)
+ *	probe				remove (from below)
  *	  private data, slot		  free or leak the slot
  *	  virtqueue			  delete the virtqueue
  *	  device ready			  reset the device
+ *	  notifiers			  unregister
  *	  bus and region		  unregister, flush once more
  *
  * Nothing is visible to others before the device can serve a flush, and it
- * can until nobody sees it any more. The driver core calls probe, remove,
- * freeze and restore one at a time.
+ * can until nobody sees it any more.
+ *
+ * A queue has generations: freeze, reset and recover take it away, and restore
+ * sets up the next. The driver core calls probe, remove, freeze and restore one
+ * at a time; v->control adds recover, which an administrator asks for.
  */
+#include <linux/delay.h>
 #include <linux/err.h>
+#include <linux/jiffies.h>
 #include <linux/kmemleak.h>
 #include <linux/module.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
@@ -122,7 +129,7 @@ static void vpmem_delete_queue(struct vpmem *v)
  * A slot that the device has not returned can still be written by it, reset or
  * not: it is left to the device for good. kfree() takes no such thing back.
  */
-static void vpmem_free(struct vpmem *v)
+static void vpmem_free_slot(struct vpmem *v)
 {
 	if (v->slot_busy) {
 		dev_warn(&v->vdev->dev, "the device kept its request: leaking %zu bytes\n",
@@ -131,6 +138,11 @@ static void vpmem_free(struct vpmem *v)
 	} else {
 		kfree(v->slot);
 	}
+}
+
+static void vpmem_free(struct vpmem *v)
+{
+	vpmem_free_slot(v);
 	kfree(v);
 }
 
@@ -169,22 +181,29 @@ static int vpmem_probe(struct virtio_device *vdev)
 		goto err_free;
 
 	vpmem_engine_init(v);
+	vpmem_control_init(v);
 	vq = vpmem_find_queue(vdev);
 	if (IS_ERR(vq)) {
 		err = PTR_ERR(vq);
 		goto err_free;
 	}
+	vpmem_attach_queue(v, vq);
 	virtio_device_ready(vdev);
-	vpmem_unpark(v, vq);
 
-	err = vpmem_region_create(v);
+	err = vpmem_control_start(v);
 	if (err)
 		goto err_close;
+	err = vpmem_region_create(v);
+	if (err)
+		goto err_stop;
 	return 0;
 
+err_stop:
+	vpmem_control_stop(v);
 err_close:
 	vpmem_close(v);
 	vpmem_delete_queue(v);
+	vpmem_stop(v);
 err_free:
 	vpmem_free(v);
 	return err;
@@ -201,8 +220,10 @@ static void vpmem_remove(struct virtio_device *vdev)
 	if (!vpmem_is_broken(v) && vpmem_flush(v))
 		dev_err(&vdev->dev, "%s: the last flush failed\n", v->name);
 
+	vpmem_control_stop(v);
 	vpmem_close(v);
 	vpmem_delete_queue(v);
+	vpmem_stop(v);
 	put_device(v->region_dev);
 	vpmem_free(v);
 }
@@ -212,52 +233,220 @@ static void vpmem_config_changed(struct virtio_device *vdev)
 {
 	struct vpmem *v = vdev->priv;
 
-	queue_work(vpmem_wq, &v->check_status);
+	WRITE_ONCE(v->config_changed, true);
+	vpmem_look_soon(v);
 }
 
-/* Requests gather until restore: a suspend fails none and loses none (F11, F12). */
+/* The next generation of the queue. Returns why there is none, or VPMEM_REASON_NONE. */
+static enum vpmem_reason vpmem_renew_queue(struct vpmem *v)
+{
+	struct virtio_device *vdev = v->vdev;
+	struct virtqueue *vq;
+	u64 start, size;
+
+	if (vpmem_read_range(vdev, &start, &size))
+		return VPMEM_REASON_GONE;
+	if (start != v->start || size != v->size) {
+		dev_err(&vdev->dev, "%s: the memory was %#llx+%#llx and is now %#llx+%#llx\n",
+			v->name, v->start, v->size, start, size);
+		return VPMEM_REASON_GONE;
+	}
+	vq = vpmem_find_queue(vdev);
+	if (IS_ERR(vq))
+		return VPMEM_REASON_VIRTQUEUE;
+	vpmem_attach_queue(v, vq);
+	virtio_device_ready(vdev);
+	return VPMEM_REASON_NONE;
+}
+
+/* ------------------------------------------------------------- suspend */
+
+/*
+ * Requests gather until restore: a suspend fails none and loses none (F11, F12).
+ * A recover takes this way too, and has done all of it already.
+ */
 static int __maybe_unused vpmem_freeze(struct virtio_device *vdev)
 {
 	struct vpmem *v = vdev->priv;
 	int err;
 
+	if (READ_ONCE(v->recoverer) == current)
+		return 0;
+	mutex_lock(&v->control);
 	err = vpmem_park(v);
 	if (err) {
 		dev_err(&vdev->dev, "%s: the host does not answer a flush: not suspending\n",
 			v->name);
-		vpmem_unpark(v, v->vq);
-		return err;
+		vpmem_unpark(v);
+	} else {
+		vpmem_delete_queue(v);
+		vpmem_look_soon(v);
 	}
-	cancel_work_sync(&v->check_status);
-	vpmem_delete_queue(v);
-	return 0;
+	mutex_unlock(&v->control);
+	return err;
 }
 
+/* What could not be restored is broken, and can be recovered. */
 static int __maybe_unused vpmem_restore(struct virtio_device *vdev)
 {
 	struct vpmem *v = vdev->priv;
-	struct virtqueue *vq;
-	u64 start, size;
+	enum vpmem_reason reason;
+
+	if (READ_ONCE(v->recoverer) == current) {
+		v->renewed = vpmem_renew_queue(v);
+		return v->renewed ? -EIO : 0;
+	}
+	mutex_lock(&v->control);
+	reason = vpmem_renew_queue(v);
+	if (reason)
+		vpmem_break(v, reason);
+	vpmem_unpark(v);
+	mutex_unlock(&v->control);
+	return reason ? -EIO : 0;
+}
+
+/* ------------------------------------------------------------- recover */
+
+/* Whether only a reset helps. The device must be there. */
+static bool vpmem_needs_reset(struct vpmem *v)
+{
+	return !v->vq || virtqueue_is_broken(v->vq) ||
+	       v->vdev->config->get_status(v->vdev) & VIRTIO_CONFIG_S_NEEDS_RESET;
+}
+
+/*
+ * Take the queue away if queue or device are at fault, and wait for the request
+ * that the device has not returned: on a queue that is well through its ring,
+ * after a reset in the memory that the device then writes. A device that forgets
+ * its requests at a reset, as the specification wants, never writes it; the next
+ * recover goes on without (R5 makes that safe). Returns 0, or
+ * -ETIMEDOUT	no answer for stall_timeout_ms;
+ * -EINTR	a signal came;
+ * -ENODEV	the driver is being unbound;
+ * -EIO		the region broke meanwhile.
+ */
+static int vpmem_await_old_answer(struct vpmem *v)
+{
+	unsigned long end = jiffies + msecs_to_jiffies(READ_ONCE(v->stall_timeout_ms));
+
+	for (;;) {
+		if (v->vq && ((v->slot_busy && v->slot_given_up) || vpmem_needs_reset(v)))
+			vpmem_delete_queue(v);
+		if (!READ_ONCE(v->slot_busy) || v->slot_given_up)
+			return 0;
+		if (!v->vq && vpmem_slot_is_written(v)) {
+			v->slot_given_up = true;
+			vpmem_judge_written(v);
+			return READ_ONCE(v->state) == VPMEM_RECOVERING ? 0 : -EIO;
+		}
+		if (READ_ONCE(v->leaving))
+			return -ENODEV;
+		if (READ_ONCE(v->state) != VPMEM_RECOVERING)
+			return -EIO;
+		if (time_after(jiffies, end))
+			return -ETIMEDOUT;
+		if (msleep_interruptible(VPMEM_ANSWER_LOOK_MS))
+			return -EINTR;
+	}
+}
+
+/* Negotiate anew, and set up a queue with a slot that no old answer reaches. */
+static enum vpmem_reason vpmem_renew_device(struct vpmem *v, struct vpmem_slot **fresh)
+{
+	struct virtio_device *vdev = v->vdev;
 	int err;
 
-	err = vpmem_read_range(vdev, &start, &size);
-	if (!err && (start != v->start || size != v->size)) {
-		dev_err(&vdev->dev, "%s: the memory was %#llx+%#llx and is now %#llx+%#llx\n",
-			v->name, v->start, v->size, start, size);
-		err = -ENXIO;
+	if (v->slot_busy) {
+		vpmem_free_slot(v);
+		v->slot = *fresh;
+		v->slot_busy = false;
+		*fresh = NULL;
 	}
-	if (err) {
-		vpmem_break(v, VPMEM_REASON_GONE);
-		return err;
-	}
+	v->slot_given_up = false;
 
-	vq = vpmem_find_queue(vdev);
-	if (IS_ERR(vq)) {
-		vpmem_break(v, VPMEM_REASON_VIRTQUEUE);
-		return PTR_ERR(vq);
+	if (vdev->config->get_status(vdev) == VPMEM_STATUS_GONE)
+		return VPMEM_REASON_GONE;
+	/* Not to be taken for a device that its driver gave up. */
+	virtio_reset_device(vdev);
+	v->renewed = VPMEM_REASON_VIRTQUEUE;
+	WRITE_ONCE(v->recoverer, current);
+	err = vpmem_renegotiate(vdev);
+	WRITE_ONCE(v->recoverer, NULL);
+	return err ? v->renewed : VPMEM_REASON_NONE;
+}
+
+/* What a recover does to the device. Sets @reason if the region stays broken. */
+static int vpmem_recover_device(struct vpmem *v, struct vpmem_slot **fresh,
+				enum vpmem_reason *reason)
+{
+	struct device *dev = &v->vdev->dev;
+	int err;
+
+	*reason = READ_ONCE(v->reason);
+	if (v->vdev->config->get_status(v->vdev) == VPMEM_STATUS_GONE) {
+		*reason = VPMEM_REASON_GONE;
+		return -ENODEV;
 	}
-	virtio_device_ready(vdev);
-	vpmem_unpark(v, vq);
+	err = vpmem_await_old_answer(v);
+	if (err == -ETIMEDOUT) {
+		dev_err(dev, "%s: no answer to the old flush: recover once more to go on without\n",
+			v->name);
+		v->slot_given_up = true;
+		*reason = VPMEM_REASON_TIMEOUT;
+	}
+	if (err)
+		return err;
+
+	*reason = v->vq ? VPMEM_REASON_NONE : vpmem_renew_device(v, fresh);
+	return *reason ? -EIO : 0;
+}
+
+/*
+ * Make a broken region serve requests again; nothing to do for any other. What
+ * gathers meanwhile is flushed. Returns 0, -EBUSY while the system suspends or
+ * shuts down, -ENOMEM, or what vpmem_await_old_answer() does: then the region is
+ * broken still, and -ENODEV is also a device that is not there any more.
+ */
+int vpmem_recover(struct vpmem *v)
+{
+	enum vpmem_reason reason;
+	struct vpmem_slot *fresh;
+	int err, end;
+
+	fresh = kzalloc(sizeof(*fresh), GFP_KERNEL);
+	if (!fresh)
+		return -ENOMEM;
+	err = mutex_lock_interruptible(&v->control);
+	if (err)
+		goto out_free;
+	err = vpmem_begin_recovery(v);
+	if (err > 0) {
+		err = vpmem_recover_device(v, &fresh, &reason);
+		end = vpmem_end_recovery(v, reason);
+		err = err ?: end;
+	}
+	mutex_unlock(&v->control);
+out_free:
+	kfree(fresh);
+	return err;
+}
+
+/* -------------------------------------------------------------- reset */
+
+/*
+ * The transport is about to reset the device, whatever we say: a request that
+ * the device keeps is lost.
+ */
+static int __maybe_unused vpmem_reset_prepare(struct virtio_device *vdev)
+{
+	struct vpmem *v = vdev->priv;
+
+	mutex_lock(&v->control);
+	if (vpmem_park(v))
+		vpmem_break(v, VPMEM_REASON_TIMEOUT);
+	vpmem_delete_queue(v);
+	vpmem_look_soon(v);
+	mutex_unlock(&v->control);
 	return 0;
 }
 
@@ -284,6 +473,10 @@ static struct virtio_driver vpmem_driver = {
 #ifdef CONFIG_PM_SLEEP	/* the members are there only then */
 	.freeze			= vpmem_freeze,
 	.restore		= vpmem_restore,
+#endif
+#if VPMEM_RESET_CALLBACKS
+	.reset_prepare		= vpmem_reset_prepare,
+	.reset_done		= vpmem_restore,
 #endif
 };
 

@@ -28,21 +28,26 @@
  *  R4  The ring holds at most the one slot; one notify follows each add, under
  *      the same lock, so the device is never notified with an empty ring.
  *  R5  The device owns the slot from the add until it returns it. Until then
- *      it is neither read nor written, unmapped nor freed. Not by a reset
- *      either: QEMU may write an old request's answer after one.
+ *      it is neither written nor used again, unmapped nor freed. Not by a
+ *      reset either: QEMU may write an old request's answer after one. So a
+ *      slot that has not come back is left behind, and a new queue gets a new
+ *      one, which an old answer cannot reach.
  *  R6  Only an answer that covers the response and is 0 is success.
  *  R7  Once broken, nobody waits: those who do are answered with -EIO, those
  *      who come are refused with it.
  *
- * One spinlock, v->lock, protects all of it. It is taken from interrupts.
- * Nothing of the callers' runs under it.
+ * One spinlock, v->lock, protects all of it. It is taken from interrupts, and
+ * only in vpmem_lock(), whose vpmem_unlock() does what must be done without it:
+ * nothing of the callers' runs under it, and nothing is printed.
  *
- * State moves in vpmem_set_state() only:
+ * State moves in vpmem_set_state() only (control.c says who asks for it):
  *
- *	from \ to	broken	removing
- *	active		  x	   x
- *	removing	  x
- *	broken
+ *	from \ to	active	quiesced  recovering	broken	removing
+ *	active			   x			  x	   x
+ *	quiesced	  x				  x	   x
+ *	recovering	  x				  x	   x
+ *	broken				      x
+ *	removing					  x
  */
 #include <linux/completion.h>
 #include <linux/jiffies.h>
@@ -77,14 +82,23 @@
 
 const char *const vpmem_state_names[VPMEM_STATES] = {
 	[VPMEM_ACTIVE]		= VIRTIO_PMEM_STATE_ACTIVE,
+	[VPMEM_QUIESCED]	= VIRTIO_PMEM_STATE_QUIESCED,
+	[VPMEM_RECOVERING]	= VIRTIO_PMEM_STATE_RECOVERING,
 	[VPMEM_BROKEN]		= VIRTIO_PMEM_STATE_BROKEN,
 	[VPMEM_REMOVING]	= VIRTIO_PMEM_STATE_REMOVING,
 };
 
-static const bool vpmem_moves[VPMEM_STATES][VPMEM_STATES] = {
-	[VPMEM_ACTIVE]		= { [VPMEM_BROKEN] = true, [VPMEM_REMOVING] = true },
-	[VPMEM_REMOVING]	= { [VPMEM_BROKEN] = true },
+/* The states that a state may be left for. */
+static const unsigned int vpmem_moves[VPMEM_STATES] = {
+	[VPMEM_ACTIVE]		= BIT(VPMEM_QUIESCED) | BIT(VPMEM_BROKEN) | BIT(VPMEM_REMOVING),
+	[VPMEM_QUIESCED]	= BIT(VPMEM_ACTIVE) | BIT(VPMEM_BROKEN) | BIT(VPMEM_REMOVING),
+	[VPMEM_RECOVERING]	= BIT(VPMEM_ACTIVE) | BIT(VPMEM_BROKEN) | BIT(VPMEM_REMOVING),
+	[VPMEM_BROKEN]		= BIT(VPMEM_RECOVERING),
+	[VPMEM_REMOVING]	= BIT(VPMEM_BROKEN),
 };
+
+/* The states in which requests are submitted. */
+#define VPMEM_SUBMITTING	(BIT(VPMEM_ACTIVE) | BIT(VPMEM_REMOVING))
 
 const char *const vpmem_reason_names[VPMEM_REASONS] = {
 	[VPMEM_REASON_NONE]		= VIRTIO_PMEM_REASON_NONE,
@@ -111,38 +125,61 @@ struct vpmem_waiter {
 	int error;
 };
 
-/*
- * Requests that have been taken off the engine under the lock, to be answered
- * after it is dropped. A list of its own, because a failure takes two batches.
- */
-struct vpmem_answer {
-	struct list_head waiters;
-	struct bio_list bios;
-	int error;
-};
-
-static void vpmem_answer_init(struct vpmem_answer *a)
+static void vpmem_answers_init(struct vpmem_answers *a)
 {
 	INIT_LIST_HEAD(&a->waiters);
 	bio_list_init(&a->bios);
-	a->error = 0;
 }
 
 /* A waiter's stack is gone as soon as its completion is seen. */
-static void vpmem_answer_all(struct vpmem_answer *a)
+static void vpmem_answer(struct vpmem_answers *a, int error)
 {
 	struct vpmem_waiter *w, *next;
 	struct bio *bio;
 
 	list_for_each_entry_safe(w, next, &a->waiters, list) {
-		w->error = a->error;
+		w->error = error;
 		complete(&w->done);
 	}
 	while ((bio = bio_list_pop(&a->bios))) {
-		if (a->error)
-			bio->bi_status = errno_to_blk_status(a->error);
+		if (error)
+			bio->bi_status = errno_to_blk_status(error);
 		bio_endio(bio);
 	}
+}
+
+void vpmem_lock(struct vpmem *v, struct vpmem_section *s) __acquires(&v->lock)
+{
+	vpmem_answers_init(&s->done);
+	vpmem_answers_init(&s->failed);
+	s->broke = VPMEM_REASON_NONE;
+	s->host_failed = false;
+	s->stalled = false;
+	s->unquiesced = NULL;
+	spin_lock_irqsave(&v->lock, s->flags);
+}
+
+void vpmem_unlock(struct vpmem *v, struct vpmem_section *s) __releases(&v->lock)
+{
+	struct device *dev = &v->vdev->dev;
+
+	spin_unlock_irqrestore(&v->lock, s->flags);
+
+	if (s->host_failed)
+		dev_err_ratelimited(dev, "%s: the host failed a flush\n", v->name);
+	if (s->broke)
+		dev_err_ratelimited(dev, "%s is broken (%s): every flush fails until it is recovered\n",
+				    v->name, vpmem_reason_names[s->broke]);
+	if (s->stalled && !s->broke)
+		dev_warn_ratelimited(dev, "%s is stalled: the host has not answered a flush for %u ms\n",
+				     v->name, READ_ONCE(v->stall_timeout_ms));
+	if (s->unquiesced)
+		dev_warn_ratelimited(dev, "%s is not quiesced any more: %s\n",
+				     v->name, s->unquiesced);
+	vpmem_answer(&s->done, 0);
+	vpmem_answer(&s->failed, -EIO);
+	if (wq_has_sleeper(&v->idle))
+		wake_up(&v->idle);
 }
 
 /* ------------------------------------------------------------- batches */
@@ -167,9 +204,11 @@ static void vpmem_batch_joined(struct vpmem_batch *b, u64 now)
 }
 
 /* Count the members of a batch as answered, and hand them over (R2). */
-static void vpmem_batch_take(struct vpmem *v, struct vpmem_batch *b, struct vpmem_answer *a,
-			     u64 now)
+static void vpmem_batch_take(struct vpmem *v, struct vpmem_batch *b, struct vpmem_section *s,
+			     int error, u64 now)
 {
+	struct vpmem_answers *a = error ? &s->failed : &s->done;
+
 	lockdep_assert_held(&v->lock);
 	v->answered = b->seq;
 	if (b->count) {
@@ -177,7 +216,7 @@ static void vpmem_batch_take(struct vpmem *v, struct vpmem_batch *b, struct vpme
 
 		v->stats[VIRTIO_PMEM_STAT_REQUESTS] += b->count;
 		v->stats[VIRTIO_PMEM_STAT_ASYNC_REQUESTS] += b->async;
-		if (a->error)
+		if (error)
 			v->stats[VIRTIO_PMEM_STAT_FAILED_REQUESTS] += b->count;
 		v->stats[VIRTIO_PMEM_STAT_REQUEST_TOTAL_NS] += b->count * longest - b->later_ns;
 		if (longest > v->stats[VIRTIO_PMEM_STAT_REQUEST_MAX_NS])
@@ -189,33 +228,45 @@ static void vpmem_batch_take(struct vpmem *v, struct vpmem_batch *b, struct vpme
 }
 
 /* Both batches at once: they leave the engine in the order they joined. */
-static void vpmem_take_everyone(struct vpmem *v, struct vpmem_answer *a, u64 now)
+static void vpmem_fail_everyone(struct vpmem *v, struct vpmem_section *s, u64 now)
 {
 	u64 next = v->gathering.seq + 1;
 
 	if (v->in_flight.seq)
-		vpmem_batch_take(v, &v->in_flight, a, now);
-	vpmem_batch_take(v, &v->gathering, a, now);
+		vpmem_batch_take(v, &v->in_flight, s, -EIO, now);
+	vpmem_batch_take(v, &v->gathering, s, -EIO, now);
 	vpmem_batch_init(&v->gathering, next);
 }
 
 /* -------------------------------------------------------------- states */
 
-static void vpmem_set_state(struct vpmem *v, enum vpmem_state state, enum vpmem_reason reason)
+/* There is something to tell userspace. */
+void vpmem_changed(struct vpmem *v)
 {
 	lockdep_assert_held(&v->lock);
-	if (!vpmem_moves[v->state][state])
-		return;
-	v->state = state;
-	v->reason = reason;
-	v->stats[VIRTIO_PMEM_STAT_LAST_CHANGE_NS] = ktime_get_boottime_ns();
-	trace_virtio_pmem_state(v->name, vpmem_state_names[state], vpmem_reason_names[reason]);
 	if (v->publishing)
 		schedule_work(&v->publish);
 }
 
+/* Returns whether the state may be and has been left for @state. */
+bool vpmem_set_state(struct vpmem *v, enum vpmem_state state, enum vpmem_reason reason)
+{
+	lockdep_assert_held(&v->lock);
+	if (!(vpmem_moves[v->state] & BIT(state)))
+		return false;
+	v->state = state;
+	v->reason = reason;
+	v->stats[VIRTIO_PMEM_STAT_LAST_CHANGE_NS] = ktime_get_boottime_ns();
+	trace_virtio_pmem_state(v->name, vpmem_state_names[state], vpmem_reason_names[reason]);
+	vpmem_changed(v);
+	return true;
+}
+
+/* Once for each: of one that the region broke over, only that is told. */
 static void vpmem_count_host_failure(struct vpmem *v, u64 now)
 {
+	if (!v->in_flight.seq)
+		return;
 	v->stats[VIRTIO_PMEM_STAT_FAILED_HOST_FLUSHES]++;
 	v->stats[VIRTIO_PMEM_STAT_LAST_FAILURE_NS] = ktime_get_boottime_ns();
 	trace_virtio_pmem_complete(v->name, v->in_flight.seq, now - v->submitted_ns, -EIO);
@@ -225,44 +276,31 @@ static void vpmem_count_host_failure(struct vpmem *v, u64 now)
  * R7. A request that the device still owns counts as a host flush that failed:
  * its answer, if it ever comes, is for nobody.
  */
-static void vpmem_break_locked(struct vpmem *v, enum vpmem_reason reason, struct vpmem_answer *a)
+void vpmem_break_locked(struct vpmem *v, enum vpmem_reason reason, struct vpmem_section *s)
 {
 	u64 now = ktime_get_ns();
 
 	lockdep_assert_held(&v->lock);
-	if (v->state == VPMEM_BROKEN)
+	if (!vpmem_set_state(v, VPMEM_BROKEN, reason))
 		return;
-	dev_err(&v->vdev->dev, "%s is broken (%s): every flush fails from now on\n",
-		v->name, vpmem_reason_names[reason]);
-	if (v->slot_busy)
-		vpmem_count_host_failure(v, now);
-	vpmem_set_state(v, VPMEM_BROKEN, reason);
-	a->error = -EIO;
-	vpmem_take_everyone(v, a, now);
+	vpmem_count_host_failure(v, now);
+	v->stalled = false;
+	s->broke = reason;
+	vpmem_fail_everyone(v, s, now);
 }
 
 void vpmem_break(struct vpmem *v, enum vpmem_reason reason)
 {
-	struct vpmem_answer a;
-	unsigned long flags;
+	struct vpmem_section s;
 
-	vpmem_answer_init(&a);
-	spin_lock_irqsave(&v->lock, flags);
-	vpmem_break_locked(v, reason, &a);
-	spin_unlock_irqrestore(&v->lock, flags);
-	vpmem_answer_all(&a);
-	wake_up(&v->idle);
+	vpmem_lock(v, &s);
+	vpmem_break_locked(v, reason, &s);
+	vpmem_unlock(v, &s);
 }
 
 bool vpmem_is_broken(struct vpmem *v)
 {
 	return READ_ONCE(v->state) == VPMEM_BROKEN;
-}
-
-/* Nothing of ours is with the device, or nothing that anyone waits for. */
-static bool vpmem_is_idle(struct vpmem *v)
-{
-	return !READ_ONCE(v->slot_busy) || vpmem_is_broken(v);
 }
 
 /* ---------------------------------------------------------- submission */
@@ -283,13 +321,14 @@ static int vpmem_add_slot(struct vpmem *v)
  * Submit the gathering batch if that is possible now. This is the place where
  * a window of anticipation would hold a batch back.
  */
-static void vpmem_submit(struct vpmem *v, struct vpmem_answer *a)
+void vpmem_submit(struct vpmem *v, struct vpmem_section *s)
 {
 	u64 seq = v->gathering.seq;
 	int err;
 
 	lockdep_assert_held(&v->lock);
-	if (!v->gathering.count || v->slot_busy || v->parked || v->state == VPMEM_BROKEN)
+	if (!v->gathering.count || v->slot_busy || !v->vq || v->parked ||
+	    !(BIT(v->state) & VPMEM_SUBMITTING))
 		return;
 
 	err = vpmem_add_slot(v);
@@ -302,7 +341,7 @@ static void vpmem_submit(struct vpmem *v, struct vpmem_answer *a)
 		return;
 	}
 	if (err) {
-		vpmem_break_locked(v, VPMEM_REASON_VIRTQUEUE, a);
+		vpmem_break_locked(v, VPMEM_REASON_VIRTQUEUE, s);
 		return;
 	}
 
@@ -313,94 +352,113 @@ static void vpmem_submit(struct vpmem *v, struct vpmem_answer *a)
 	vpmem_batch_init(&v->gathering, seq + 1);
 	v->submitted_ns = ktime_get_ns();
 	trace_virtio_pmem_submit(v->name, seq, v->in_flight.count);
+	if (!delayed_work_pending(&v->watch))
+		queue_delayed_work(vpmem_wq, &v->watch, nsecs_to_jiffies(VPMEM_LOOK_NS));
 
 	if (!virtqueue_kick(v->vq))
-		vpmem_break_locked(v, VPMEM_REASON_NOTIFY, a);
+		vpmem_break_locked(v, VPMEM_REASON_NOTIFY, s);
 }
 
 /* -------------------------------------------------------------- answers */
 
-static void vpmem_host_failed(struct vpmem *v, struct vpmem_answer *a, u64 now)
+/*
+ * The host reports a lost page once, to one fsync: whoever gathers now would be
+ * told success for data that is gone (F14). A failure that comes late is as bad:
+ * whoever recovers the region is to know of it.
+ */
+static void vpmem_host_failed(struct vpmem *v, struct vpmem_section *s, u64 now)
 {
 	vpmem_count_host_failure(v, now);
-	dev_err_ratelimited(&v->vdev->dev, "%s: the host failed a flush\n", v->name);
-
-	/*
-	 * The host reports a lost page once, to one fsync: whoever gathers now
-	 * would be told success for data that is gone (F14).
-	 */
-	a->error = -EIO;
-	vpmem_take_everyone(v, a, now);
-	if (v->policy == VPMEM_LATCH)
-		vpmem_break_locked(v, VPMEM_REASON_HOST_ERROR, a);
-	if (v->publishing)
-		schedule_work(&v->publish);
+	s->host_failed = true;
+	vpmem_fail_everyone(v, s, now);
+	if (v->policy == VPMEM_LATCH && v->state == VPMEM_BROKEN)
+		v->reason = VPMEM_REASON_HOST_ERROR;
+	else if (v->policy == VPMEM_LATCH)
+		vpmem_break_locked(v, VPMEM_REASON_HOST_ERROR, s);
+	vpmem_changed(v);
 }
 
-/* The slot has come back: judge what the device wrote into it (R6). */
-static void vpmem_judge(struct vpmem *v, unsigned int len, struct vpmem_answer *a)
+/* The device has written something into the slot that is with it. */
+bool vpmem_slot_is_written(struct vpmem *v)
 {
-	u64 now = ktime_get_ns();
-	u64 took = now - v->submitted_ns;
-	bool covered = len >= sizeof(v->slot->resp);
-	u32 ret = le32_to_cpu(v->slot->resp.ret);
-	int bin = min_t(int, fls64(div_u64(took, NSEC_PER_USEC)), VIRTIO_PMEM_LATENCY_BINS - 1);
+	return READ_ONCE(v->slot->resp.ret) != cpu_to_le32(VPMEM_NO_ANSWER);
+}
 
-	if (covered && ret == VPMEM_NO_ANSWER) {
-		/* In the name of an older request, or a lie: nobody may hear success. */
-		vpmem_count_host_failure(v, now);
-		vpmem_break_locked(v, VPMEM_REASON_STALE, a);
-		return;
-	}
+/* The answer has come only there: of it, no more than a failure counts. */
+void vpmem_judge_written(struct vpmem *v)
+{
+	struct vpmem_section s;
+
+	vpmem_lock(v, &s);
+	if (v->slot->resp.ret)
+		vpmem_host_failed(v, &s, ktime_get_ns());
+	vpmem_unlock(v, &s);
+}
+
+static void vpmem_count_host_flush(struct vpmem *v, u64 took)
+{
+	int bin = min_t(int, fls64(div_u64(took, NSEC_PER_USEC)), VIRTIO_PMEM_LATENCY_BINS - 1);
 
 	v->stats[VIRTIO_PMEM_STAT_HOST_FLUSHES]++;
 	v->stats[VIRTIO_PMEM_STAT_HOST_TOTAL_NS] += took;
 	if (took > v->stats[VIRTIO_PMEM_STAT_HOST_MAX_NS])
 		v->stats[VIRTIO_PMEM_STAT_HOST_MAX_NS] = took;
 	v->latency[bin]++;
+}
 
-	if (covered && !ret) {
+/* The ring has returned the slot: judge what the device wrote into it (R6). */
+static void vpmem_judge(struct vpmem *v, unsigned int len, struct vpmem_section *s)
+{
+	u64 now = ktime_get_ns();
+	u64 took = now - v->submitted_ns;
+	bool covered = len >= sizeof(v->slot->resp);
+
+	if (covered && !vpmem_slot_is_written(v)) {
+		/*
+		 * In the name of an older request, or a lie: nobody may hear
+		 * success, and the device may still write this one (R5).
+		 */
+		vpmem_break_locked(v, VPMEM_REASON_STALE, s);
+		return;
+	}
+	v->slot_busy = false;
+	if (v->stalled) {
+		v->stalled = false;
+		vpmem_changed(v);
+	}
+	/* Nobody is in flight if the region broke meanwhile: everyone was told. */
+	if (v->in_flight.seq)
+		vpmem_count_host_flush(v, took);
+
+	if (!covered || v->slot->resp.ret) {
+		vpmem_host_failed(v, s, now);
+	} else if (v->in_flight.seq) {
 		trace_virtio_pmem_complete(v->name, v->in_flight.seq, took, 0);
-		vpmem_batch_take(v, &v->in_flight, a, now);
-	} else {
-		vpmem_host_failed(v, a, now);
+		vpmem_batch_take(v, &v->in_flight, s, 0, now);
 	}
 }
 
 /*
  * Take at most one answer from the ring, and keep the host busy with what has
- * gathered. Returns whether there was one. What the answer is good for and what
- * breaks after it are told apart: a flush that was done is not called failed.
+ * gathered. Returns whether there was one.
  */
 static bool vpmem_reap(struct vpmem *v)
 {
-	struct vpmem_answer answered, broken;
-	unsigned long flags;
+	struct vpmem_section s;
 	unsigned int len;
-	void *token;
+	void *token = NULL;
 
-	vpmem_answer_init(&answered);
-	vpmem_answer_init(&broken);
-	spin_lock_irqsave(&v->lock, flags);
-	if (!v->vq) {
-		spin_unlock_irqrestore(&v->lock, flags);
-		return false;
+	vpmem_lock(v, &s);
+	if (v->vq) {
+		token = virtqueue_get_buf(v->vq, &len);
+		if (token)
+			vpmem_judge(v, len, &s);
+		/* An unknown or repeated id shows up only here. */
+		if (virtqueue_is_broken(v->vq))
+			vpmem_break_locked(v, VPMEM_REASON_VIRTQUEUE, &s);
+		vpmem_submit(v, &s);
 	}
-	token = virtqueue_get_buf(v->vq, &len);
-	if (token) {
-		v->slot_busy = false;
-		if (v->state != VPMEM_BROKEN)
-			vpmem_judge(v, len, &answered);
-	}
-	/* An unknown or repeated id shows up only here. */
-	if (virtqueue_is_broken(v->vq))
-		vpmem_break_locked(v, VPMEM_REASON_VIRTQUEUE, &broken);
-	vpmem_submit(v, &broken);
-	spin_unlock_irqrestore(&v->lock, flags);
-
-	vpmem_answer_all(&answered);
-	vpmem_answer_all(&broken);
-	wake_up(&v->idle);
+	vpmem_unlock(v, &s);
 	return token;
 }
 
@@ -408,7 +466,7 @@ static bool vpmem_reap(struct vpmem *v)
  * Whatever the ring holds. A device that answers within the notify could keep
  * an interrupt busy for as long as others ask: the rest is left to a work.
  */
-static void vpmem_reap_all(struct vpmem *v)
+void vpmem_reap_all(struct vpmem *v)
 {
 	int budget = VPMEM_REAP_BUDGET;
 
@@ -466,40 +524,45 @@ static int vpmem_join(struct vpmem *v, u64 now, bool async)
  */
 int vpmem_flush_bio(struct vpmem *v, struct bio *bio)
 {
-	struct vpmem_answer a;
-	unsigned long flags;
+	struct vpmem_section s;
 	int err;
 
-	vpmem_answer_init(&a);
-	spin_lock_irqsave(&v->lock, flags);
+	vpmem_lock(v, &s);
 	err = vpmem_join(v, ktime_get_ns(), true);
 	if (!err) {
 		bio_list_add(&v->gathering.bios, bio);
-		vpmem_submit(v, &a);
+		vpmem_submit(v, &s);
 	}
-	spin_unlock_irqrestore(&v->lock, flags);
-	vpmem_answer_all(&a);
+	vpmem_unlock(v, &s);
 	return err;
 }
 
-static int vpmem_join_waiter(struct vpmem *v, struct vpmem_waiter *w)
+/*
+ * @atomic: the caller may not sleep. It cannot gather until an administrator is
+ * done either, so it ends that, and is reason enough not to begin it again.
+ */
+static int vpmem_join_waiter(struct vpmem *v, struct vpmem_waiter *w, bool atomic)
 {
-	struct vpmem_answer a;
-	unsigned long flags;
+	struct vpmem_section s;
 	int err;
 
 	init_completion(&w->done);
-	vpmem_answer_init(&a);
-	spin_lock_irqsave(&v->lock, flags);
+	vpmem_lock(v, &s);
+	if (atomic) {
+		v->atomic_callers = true;
+		if (v->state == VPMEM_QUIESCED) {
+			vpmem_set_state(v, VPMEM_ACTIVE, VPMEM_REASON_NONE);
+			s.unquiesced = "a caller may not sleep";
+		}
+	}
 	w->joined_ns = ktime_get_ns();
 	w->seq = v->gathering.seq;
 	err = vpmem_join(v, w->joined_ns, false);
 	if (!err) {
 		list_add_tail(&w->list, &v->gathering.waiters);
-		vpmem_submit(v, &a);
+		vpmem_submit(v, &s);
 	}
-	spin_unlock_irqrestore(&v->lock, flags);
-	vpmem_answer_all(&a);
+	vpmem_unlock(v, &s);
 	return err;
 }
 
@@ -511,11 +574,11 @@ static int vpmem_join_waiter(struct vpmem *v, struct vpmem_waiter *w)
  */
 static bool vpmem_leave(struct vpmem *v, struct vpmem_waiter *w, bool failed)
 {
+	struct vpmem_section s;
 	struct vpmem_batch *b;
-	unsigned long flags;
 	bool left = false;
 
-	spin_lock_irqsave(&v->lock, flags);
+	vpmem_lock(v, &s);
 	if (w->seq > v->answered) {
 		b = w->seq == v->in_flight.seq ? &v->in_flight : &v->gathering;
 		list_del(&w->list);
@@ -525,7 +588,7 @@ static bool vpmem_leave(struct vpmem *v, struct vpmem_waiter *w, bool failed)
 			vpmem_count_refused(v, false);
 		left = true;
 	}
-	spin_unlock_irqrestore(&v->lock, flags);
+	vpmem_unlock(v, &s);
 	return left;
 }
 
@@ -562,13 +625,14 @@ static bool vpmem_may_not_sleep(void)
 /* Flush, and sleep until the answer. Returns 0 or -EIO. */
 int vpmem_flush(struct vpmem *v)
 {
+	bool atomic = vpmem_may_not_sleep();
 	struct vpmem_waiter w;
 	int err;
 
-	err = vpmem_join_waiter(v, &w);
+	err = vpmem_join_waiter(v, &w, atomic);
 	if (err)
 		return err;
-	if (vpmem_may_not_sleep())
+	if (atomic)
 		return vpmem_poll(v, &w);
 	wait_for_completion_io(&w.done);
 	return w.error;
@@ -580,7 +644,7 @@ int vpmem_flush_killable(struct vpmem *v)
 	struct vpmem_waiter w;
 	int err;
 
-	err = vpmem_join_waiter(v, &w);
+	err = vpmem_join_waiter(v, &w, false);
 	if (err)
 		return err;
 	if (wait_for_completion_killable(&w.done)) {
@@ -591,176 +655,57 @@ int vpmem_flush_killable(struct vpmem *v)
 	return w.error;
 }
 
-/* --------------------------------------------- life, as driver.c leads it */
+/* ---------------------------------------------------------------- life */
 
-/* Looks once a second, from the start of a removal to its end. */
-static void vpmem_deadline(struct work_struct *work)
-{
-	struct vpmem *v = container_of(to_delayed_work(work), struct vpmem, deadline);
-	u64 limit = VIRTIO_PMEM_STALL_TIMEOUT_MS_DEFAULT * (u64)NSEC_PER_MSEC;
-	u64 now = ktime_get_ns(), since = now;
-	unsigned long flags;
-
-	spin_lock_irqsave(&v->lock, flags);
-	if (v->slot_busy)
-		since = v->submitted_ns;
-	else if (v->gathering.count)
-		since = v->gathering.first_ns;
-	spin_unlock_irqrestore(&v->lock, flags);
-
-	if (since < now && now - since >= limit)
-		vpmem_break(v, VPMEM_REASON_TIMEOUT);
-	queue_delayed_work(vpmem_wq, &v->deadline, HZ);
-}
-
-/*
- * A device may say here that it needs a reset. Asking it can sleep, and the
- * transport told us in an interrupt. All ones is a device that has gone.
- */
-static void vpmem_check_status(struct work_struct *work)
-{
-	struct vpmem *v = container_of(work, struct vpmem, check_status);
-	u8 status = v->vdev->config->get_status(v->vdev);
-
-	if (status == VPMEM_STATUS_GONE)
-		vpmem_break(v, VPMEM_REASON_GONE);
-	else if (status & VIRTIO_CONFIG_S_NEEDS_RESET)
-		vpmem_break(v, VPMEM_REASON_NEEDS_RESET);
-}
-
-/* Needs v->vdev, v->name and v->slot. The queue comes with vpmem_unpark(). */
+/* Needs v->vdev, v->name and v->slot. The queue comes with vpmem_attach_queue(). */
 void vpmem_engine_init(struct vpmem *v)
 {
 	spin_lock_init(&v->lock);
 	init_waitqueue_head(&v->idle);
 	INIT_WORK(&v->publish, vpmem_publish);
-	INIT_WORK(&v->check_status, vpmem_check_status);
 	INIT_DELAYED_WORK(&v->retry, vpmem_retry);
-	INIT_DELAYED_WORK(&v->deadline, vpmem_deadline);
 	v->state = VPMEM_ACTIVE;
-	v->parked = true;
 	v->policy = vpmem_default_policy;
+	v->stall_timeout_ms = VIRTIO_PMEM_STALL_TIMEOUT_MS_DEFAULT;
+	v->quiesce_timeout_ms = VIRTIO_PMEM_QUIESCE_TIMEOUT_MS_DEFAULT;
 	vpmem_batch_init(&v->in_flight, 0);
 	vpmem_batch_init(&v->gathering, 1);
 	v->stats[VIRTIO_PMEM_STAT_LAST_CHANGE_NS] = ktime_get_boottime_ns();
 }
 
-/*
- * Submit nothing from now on, and wait for the flush in flight. What is asked
- * for meanwhile gathers. Returns 0, or -EBUSY if the host does not answer; the
- * caller then unparks, and nothing has changed.
- */
-int vpmem_park(struct vpmem *v)
-{
-	unsigned long flags;
-
-	spin_lock_irqsave(&v->lock, flags);
-	v->parked = true;
-	spin_unlock_irqrestore(&v->lock, flags);
-
-	if (wait_event_timeout(v->idle, vpmem_is_idle(v),
-			       msecs_to_jiffies(VIRTIO_PMEM_STALL_TIMEOUT_MS_DEFAULT)))
-		return 0;
-	return -EBUSY;
-}
-
-/* The queue is gone, or about to go: the callback leaves it alone. */
-void vpmem_detach_queue(struct vpmem *v)
-{
-	unsigned long flags;
-
-	spin_lock_irqsave(&v->lock, flags);
-	v->parked = true;
-	v->vq = NULL;
-	spin_unlock_irqrestore(&v->lock, flags);
-}
-
-/* There is a queue: flush what has gathered (F12). */
-void vpmem_unpark(struct vpmem *v, struct virtqueue *vq)
-{
-	unsigned long flags;
-
-	spin_lock_irqsave(&v->lock, flags);
-	v->vq = vq;
-	v->parked = false;
-	spin_unlock_irqrestore(&v->lock, flags);
-	vpmem_reap_all(v);
-}
-
-/*
- * From here on a host flush that is older than the limit breaks the region, so
- * that what waits for it in the unregistration of the region ends. A queue that
- * is not there (a restore that never came) or that the transport has broken (a
- * device that was pulled out) will not answer at all.
- */
-void vpmem_start_removal(struct vpmem *v)
-{
-	struct vpmem_answer a;
-	unsigned long flags;
-
-	vpmem_answer_init(&a);
-	spin_lock_irqsave(&v->lock, flags);
-	vpmem_set_state(v, VPMEM_REMOVING, VPMEM_REASON_NONE);
-	if (!v->vq || virtqueue_is_broken(v->vq))
-		vpmem_break_locked(v, VPMEM_REASON_GONE, &a);
-	spin_unlock_irqrestore(&v->lock, flags);
-	vpmem_answer_all(&a);
-	queue_delayed_work(vpmem_wq, &v->deadline, HZ);
-}
-
-/* Refuse everyone, and answer whoever is left. Nothing runs afterwards. */
+/* Refuse everyone, and answer whoever is left. */
 void vpmem_close(struct vpmem *v)
 {
-	struct vpmem_answer a;
-	unsigned long flags;
+	struct vpmem_section s;
 
-	vpmem_answer_init(&a);
-	a.error = -EIO;
-	spin_lock_irqsave(&v->lock, flags);
+	vpmem_lock(v, &s);
 	v->closed = true;
-	vpmem_take_everyone(v, &a, ktime_get_ns());
-	spin_unlock_irqrestore(&v->lock, flags);
-	vpmem_answer_all(&a);
-	cancel_delayed_work_sync(&v->deadline);
+	vpmem_fail_everyone(v, &s, ktime_get_ns());
+	vpmem_unlock(v, &s);
+}
+
+/* Nothing runs afterwards. A callback could begin it anew, so there is no queue any more. */
+void vpmem_stop(struct vpmem *v)
+{
+	cancel_delayed_work_sync(&v->watch);
 	cancel_delayed_work_sync(&v->retry);
-	cancel_work_sync(&v->check_status);
-}
-
-/* ---------------------------------------------------------- for sysfs */
-
-void vpmem_set_policy(struct vpmem *v, enum vpmem_policy policy)
-{
-	unsigned long flags;
-
-	spin_lock_irqsave(&v->lock, flags);
-	v->policy = policy;
-	spin_unlock_irqrestore(&v->lock, flags);
-}
-
-/* Whether changes are handed to vpmem_publish(); one that came before is, now. */
-void vpmem_set_publishing(struct vpmem *v, bool on)
-{
-	unsigned long flags;
-
-	spin_lock_irqsave(&v->lock, flags);
-	v->publishing = on;
-	if (on)
-		schedule_work(&v->publish);
-	spin_unlock_irqrestore(&v->lock, flags);
 }
 
 void vpmem_snapshot(struct vpmem *v, struct vpmem_snapshot *snap)
 {
-	unsigned long flags;
+	struct vpmem_section s;
 
-	spin_lock_irqsave(&v->lock, flags);
+	vpmem_lock(v, &s);
 	snap->state = v->state;
 	snap->reason = v->reason;
 	snap->policy = v->policy;
+	snap->stalled = v->stalled;
+	snap->stall_timeout_ms = v->stall_timeout_ms;
+	snap->quiesce_timeout_ms = v->quiesce_timeout_ms;
 	snap->depth = v->gathering.count + v->in_flight.count;
 	snap->depth_max = v->depth_max;
 	snap->in_flight_ns = v->slot_busy ? ktime_get_ns() - v->submitted_ns : 0;
 	memcpy(snap->stats, v->stats, sizeof(snap->stats));
 	memcpy(snap->latency, v->latency, sizeof(snap->latency));
-	spin_unlock_irqrestore(&v->lock, flags);
+	vpmem_unlock(v, &s);
 }

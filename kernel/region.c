@@ -80,6 +80,14 @@ static struct vpmem *to_vpmem(struct device *dev)
 	return nd_region_provider_data(to_nd_region(dev));
 }
 
+/* A write of the only thing that can be asked for: 1. */
+static int vpmem_parse_one(const char *buf)
+{
+	bool one;
+
+	return kstrtobool(buf, &one) || !one ? -EINVAL : 0;
+}
+
 static ssize_t deep_flush_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
 	return sysfs_emit(buf, "1\n");
@@ -88,15 +96,7 @@ static ssize_t deep_flush_show(struct device *dev, struct device_attribute *attr
 static ssize_t deep_flush_store(struct device *dev, struct device_attribute *attr,
 				const char *buf, size_t len)
 {
-	bool flush;
-	int err;
-
-	err = kstrtobool(buf, &flush);
-	if (err)
-		return err;
-	if (!flush)
-		return -EINVAL;
-	return vpmem_flush_killable(to_vpmem(dev)) ?: len;
+	return vpmem_parse_one(buf) ?: vpmem_flush_killable(to_vpmem(dev)) ?: len;
 }
 static DEVICE_ATTR_RW(deep_flush);
 
@@ -135,6 +135,9 @@ static DEVICE_ATTR_RO(broken);
 VPMEM_ATTR_SHOW(broken_reason, "%s", vpmem_reason_names[s.reason])
 static DEVICE_ATTR_RO(broken_reason);
 
+VPMEM_ATTR_SHOW(stalled, "%d", s.stalled)
+static DEVICE_ATTR_RO(stalled);
+
 VPMEM_ATTR_SHOW(queue_depth, "%u", s.depth)
 static DEVICE_ATTR_RO(queue_depth);
 
@@ -157,6 +160,55 @@ static ssize_t error_policy_store(struct device *dev, struct device_attribute *a
 	return len;
 }
 static DEVICE_ATTR_RW(error_policy);
+
+/* A file that is a time in ms between two limits. */
+#define VPMEM_ATTR_TIMEOUT(_name, _min, _max)							\
+VPMEM_ATTR_SHOW(_name, "%u", s._name)								\
+												\
+static ssize_t _name##_store(struct device *dev, struct device_attribute *attr,		\
+			     const char *buf, size_t len)					\
+{												\
+	struct vpmem *v = to_vpmem(dev);							\
+	u32 value;										\
+												\
+	if (kstrtou32(buf, 10, &value) || value < (_min) || value > (_max))			\
+		return -EINVAL;									\
+	vpmem_set_timeout(v, &v->_name, value);							\
+	return len;										\
+}
+
+VPMEM_ATTR_TIMEOUT(stall_timeout_ms, VIRTIO_PMEM_STALL_TIMEOUT_MS_MIN,
+		   VIRTIO_PMEM_STALL_TIMEOUT_MS_MAX)
+static DEVICE_ATTR_RW(stall_timeout_ms);
+
+VPMEM_ATTR_TIMEOUT(quiesce_timeout_ms, VIRTIO_PMEM_QUIESCE_TIMEOUT_MS_MIN,
+		   VIRTIO_PMEM_QUIESCE_TIMEOUT_MS_MAX)
+static DEVICE_ATTR_RW(quiesce_timeout_ms);
+
+VPMEM_ATTR_SHOW(quiesce, "%d", s.state == VPMEM_QUIESCED)
+
+static ssize_t quiesce_store(struct device *dev, struct device_attribute *attr,
+			     const char *buf, size_t len)
+{
+	bool quiesce;
+	int err;
+
+	err = kstrtobool(buf, &quiesce);
+	if (err)
+		return err;
+	if (quiesce)
+		return vpmem_quiesce(to_vpmem(dev)) ?: len;
+	vpmem_resume(to_vpmem(dev));
+	return len;
+}
+static DEVICE_ATTR_RW(quiesce);
+
+static ssize_t recover_store(struct device *dev, struct device_attribute *attr,
+			     const char *buf, size_t len)
+{
+	return vpmem_parse_one(buf) ?: vpmem_recover(to_vpmem(dev)) ?: len;
+}
+static DEVICE_ATTR_WO(recover);
 
 static ssize_t abi_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
@@ -197,12 +249,17 @@ static struct attribute *vpmem_attrs[] = {
 	&dev_attr_state.attr,
 	&dev_attr_broken.attr,
 	&dev_attr_broken_reason.attr,
+	&dev_attr_stalled.attr,
 	&dev_attr_queue_depth.attr,
 	&dev_attr_queue_depth_max.attr,
 	&dev_attr_in_flight_us.attr,
 	&dev_attr_flush_stats.attr,
 	&dev_attr_flush_latency.attr,
 	&dev_attr_error_policy.attr,
+	&dev_attr_stall_timeout_ms.attr,
+	&dev_attr_quiesce.attr,
+	&dev_attr_quiesce_timeout_ms.attr,
+	&dev_attr_recover.attr,
 	NULL
 };
 
@@ -228,8 +285,8 @@ void vpmem_publish(struct work_struct *work)
 {
 	struct vpmem *v = container_of(work, struct vpmem, publish);
 	struct kobject *kobj = &v->region_dev->kobj;
-	char state[48], reason[48], event[48];
-	char *env[] = { state, reason, event, NULL };
+	char state[48], reason[48], stalled[48], event[48];
+	char *env[] = { state, reason, stalled, event, NULL };
 	struct vpmem_snapshot s;
 	bool changed, failed;
 
@@ -238,10 +295,15 @@ void vpmem_publish(struct work_struct *work)
 		return;
 
 	vpmem_snapshot(v, &s);
-	changed = s.state != v->published;
+	changed = s.state != v->published || s.reason != v->published_reason ||
+		  s.stalled != v->published_stalled ||
+		  s.stats[VIRTIO_PMEM_STAT_STALLS] != v->published_stalls;
 	failed = s.stats[VIRTIO_PMEM_STAT_FAILED_HOST_FLUSHES] != v->published_failures &&
 		 (s.reason == VPMEM_REASON_NONE || s.reason == VPMEM_REASON_HOST_ERROR);
 	v->published = s.state;
+	v->published_reason = s.reason;
+	v->published_stalled = s.stalled;
+	v->published_stalls = s.stats[VIRTIO_PMEM_STAT_STALLS];
 	v->published_failures = s.stats[VIRTIO_PMEM_STAT_FAILED_HOST_FLUSHES];
 	if (!changed && !(failed && __ratelimit(&v->events)))
 		return;
@@ -250,13 +312,26 @@ void vpmem_publish(struct work_struct *work)
 		 vpmem_state_names[s.state]);
 	snprintf(reason, sizeof(reason), "%s=%s", VIRTIO_PMEM_UEVENT_REASON,
 		 vpmem_reason_names[s.reason]);
+	snprintf(stalled, sizeof(stalled), "%s=%d", VIRTIO_PMEM_UEVENT_STALLED, s.stalled);
 	snprintf(event, sizeof(event), "%s=%s", VIRTIO_PMEM_UEVENT_EVENT,
 		 VIRTIO_PMEM_REASON_HOST_ERROR);
 	if (!failed)
-		env[2] = NULL;
+		env[3] = NULL;
 	kobject_uevent_env(kobj, KOBJ_CHANGE, env);
 	if (changed)
 		sysfs_notify(kobj, VIRTIO_PMEM_GROUP, VIRTIO_PMEM_ATTR_STATE);
+}
+
+/* Whether changes are handed to vpmem_publish(); one that came before is, now. */
+static void vpmem_set_publishing(struct vpmem *v, bool on)
+{
+	struct vpmem_section s;
+
+	vpmem_lock(v, &s);
+	v->publishing = on;
+	if (on)
+		schedule_work(&v->publish);
+	vpmem_unlock(v, &s);
 }
 
 /* ---------------------------------------------------------------- life */

@@ -3,8 +3,9 @@
  * What the parts of the driver share: the device's private structure, and
  * what each part offers the others.
  *
- *   driver.c   virtio: probe, remove, freeze, restore; who owns what, when
+ *   driver.c   virtio: probe, remove, freeze, restore, recover; who owns what, when
  *   flush.c    the flush engine: requests in, host flushes out, states
+ *   control.c  what else moves a region: time, the administrator, suspend, power-off
  *   region.c   what libnvdimm calls, and what sysfs shows
  */
 #ifndef VPMEM_H
@@ -15,6 +16,8 @@
 #include <linux/cache.h>
 #include <linux/libnvdimm.h>
 #include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/notifier.h>
 #include <linux/ratelimit_types.h>
 #include <linux/scatterlist.h>
 #include <linux/spinlock.h>
@@ -28,6 +31,8 @@
 
 enum vpmem_state {
 	VPMEM_ACTIVE,
+	VPMEM_QUIESCED,		/* by the administrator: gathers, submits nothing */
+	VPMEM_RECOVERING,	/* the same, until there is a queue again */
 	VPMEM_BROKEN,
 	VPMEM_REMOVING,		/* still accepts and submits */
 	VPMEM_STATES,
@@ -51,6 +56,12 @@ enum vpmem_policy {
 	VPMEM_REPORT,
 	VPMEM_POLICIES,
 };
+
+/* How often a recover looks for an answer in the memory of a slot. */
+#define VPMEM_ANSWER_LOOK_MS	10
+
+/* How often a flush in flight is looked after. */
+#define VPMEM_LOOK_NS		NSEC_PER_SEC
 
 /* The status of a device that is not there any more reads as all ones. */
 #define VPMEM_STATUS_GONE	0xff
@@ -91,17 +102,36 @@ struct vpmem {
 	struct nvdimm_bus *bus;
 	struct device *region_dev;	/* we hold a reference */
 
+	/*
+	 * Serialises freeze, restore, reset and recover. The unregistration of
+	 * the region waits for a recover in sysfs, so it is not held there.
+	 */
+	struct mutex control;
+	struct task_struct *recoverer;	/* virtio's freeze and restore are its own */
+	enum vpmem_reason renewed;	/* what that restore found */
+
 	/* Everything below is protected by the lock, which interrupts take. */
 	spinlock_t lock;
 	struct virtqueue *vq;		/* NULL while the device is reset */
 	struct vpmem_slot *slot;
 	bool slot_busy;			/* the device owns the slot */
-	bool parked;			/* requests gather, nothing is submitted */
+	bool slot_given_up;		/* a recover has waited for it in vain */
+	bool parked;			/* freeze to restore: nothing is submitted */
+	bool suspending;		/* the system is, from prepare to post */
+	bool leaving;			/* remove has begun */
 	bool closed;			/* remove is past its last flush: refuse */
+	bool deadline;			/* a host that takes too long breaks the region */
+	bool stalled;			/* the host has taken too long */
+	bool atomic_callers;		/* there was one that may not sleep */
+	bool config_changed;		/* the device has something to say */
 	bool publishing;		/* the region can send uevents */
 	enum vpmem_state state;
 	enum vpmem_reason reason;
 	enum vpmem_policy policy;
+	u32 stall_timeout_ms;
+	u32 quiesce_timeout_ms;
+	u64 quiesced_ns;		/* when the administrator last asked */
+	u64 parked_ns;
 	struct vpmem_batch gathering;	/* joined since the last submission */
 	struct vpmem_batch in_flight;	/* answered by the current host flush */
 	u64 answered;			/* batches up to this seq have left */
@@ -113,12 +143,36 @@ struct vpmem {
 	/* Own locking. */
 	wait_queue_head_t idle;		/* the slot has come back, or never will */
 	struct work_struct publish;
-	enum vpmem_state published;	/* these three: only that work */
+	enum vpmem_state published;	/* these six: only that work */
+	enum vpmem_reason published_reason;
+	bool published_stalled;
+	u64 published_stalls;
 	u64 published_failures;
 	struct ratelimit_state events;
-	struct work_struct check_status;
 	struct delayed_work retry;	/* after a failed DMA mapping */
-	struct delayed_work deadline;	/* armed by remove */
+	struct delayed_work watch;	/* what time brings */
+	struct notifier_block pm;
+	struct notifier_block reboot;
+};
+
+/* Requests that are about to be answered. */
+struct vpmem_answers {
+	struct list_head waiters;
+	struct bio_list bios;
+};
+
+/*
+ * A critical section of v->lock. What is decided inside is carried out when it
+ * has ended: callers are answered, messages printed, sleepers woken.
+ */
+struct vpmem_section {
+	unsigned long flags;
+	struct vpmem_answers done;	/* with 0 */
+	struct vpmem_answers failed;	/* with -EIO */
+	enum vpmem_reason broke;	/* why the region broke */
+	bool host_failed;		/* the host failed a flush */
+	bool stalled;			/* the host has taken too long */
+	const char *unquiesced;		/* what ended it, but not an administrator */
 };
 
 /* A consistent look at the engine, for sysfs. */
@@ -126,6 +180,9 @@ struct vpmem_snapshot {
 	enum vpmem_state state;
 	enum vpmem_reason reason;
 	enum vpmem_policy policy;
+	bool stalled;
+	u32 stall_timeout_ms;
+	u32 quiesce_timeout_ms;
 	unsigned int depth;
 	unsigned int depth_max;
 	u64 in_flight_ns;
@@ -136,6 +193,8 @@ struct vpmem_snapshot {
 /* driver.c */
 extern struct workqueue_struct *vpmem_wq;
 extern enum vpmem_policy vpmem_default_policy;
+
+int vpmem_recover(struct vpmem *v);
 
 /* flush.c */
 extern const char *const vpmem_state_names[VPMEM_STATES];
@@ -149,14 +208,37 @@ int vpmem_flush_killable(struct vpmem *v);
 int vpmem_flush_bio(struct vpmem *v, struct bio *bio);
 void vpmem_break(struct vpmem *v, enum vpmem_reason reason);
 bool vpmem_is_broken(struct vpmem *v);
-int vpmem_park(struct vpmem *v);
-void vpmem_detach_queue(struct vpmem *v);
-void vpmem_unpark(struct vpmem *v, struct virtqueue *vq);
-void vpmem_start_removal(struct vpmem *v);
+bool vpmem_slot_is_written(struct vpmem *v);
+void vpmem_judge_written(struct vpmem *v);
+void vpmem_reap_all(struct vpmem *v);
 void vpmem_close(struct vpmem *v);
-void vpmem_set_policy(struct vpmem *v, enum vpmem_policy policy);
-void vpmem_set_publishing(struct vpmem *v, bool on);
+void vpmem_stop(struct vpmem *v);
 void vpmem_snapshot(struct vpmem *v, struct vpmem_snapshot *snap);
+
+/* flush.c, for what moves a region */
+void vpmem_lock(struct vpmem *v, struct vpmem_section *s) __acquires(&v->lock);
+void vpmem_unlock(struct vpmem *v, struct vpmem_section *s) __releases(&v->lock);
+void vpmem_changed(struct vpmem *v);
+bool vpmem_set_state(struct vpmem *v, enum vpmem_state state, enum vpmem_reason reason);
+void vpmem_break_locked(struct vpmem *v, enum vpmem_reason reason, struct vpmem_section *s);
+void vpmem_submit(struct vpmem *v, struct vpmem_section *s);
+
+/* control.c */
+void vpmem_control_init(struct vpmem *v);
+int vpmem_control_start(struct vpmem *v);
+void vpmem_control_stop(struct vpmem *v);
+void vpmem_look_soon(struct vpmem *v);
+int vpmem_quiesce(struct vpmem *v);
+void vpmem_resume(struct vpmem *v);
+int vpmem_park(struct vpmem *v);
+void vpmem_unpark(struct vpmem *v);
+void vpmem_attach_queue(struct vpmem *v, struct virtqueue *vq);
+void vpmem_detach_queue(struct vpmem *v);
+int vpmem_begin_recovery(struct vpmem *v);
+int vpmem_end_recovery(struct vpmem *v, enum vpmem_reason reason);
+void vpmem_start_removal(struct vpmem *v);
+void vpmem_set_policy(struct vpmem *v, enum vpmem_policy policy);
+void vpmem_set_timeout(struct vpmem *v, u32 *timeout_ms, u32 value);
 
 /* region.c */
 int vpmem_region_create(struct vpmem *v);

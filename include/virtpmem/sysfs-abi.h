@@ -24,12 +24,17 @@
 #define VIRTIO_PMEM_ATTR_STATE		"state"
 #define VIRTIO_PMEM_ATTR_BROKEN		"broken"
 #define VIRTIO_PMEM_ATTR_BROKEN_REASON	"broken_reason"
+#define VIRTIO_PMEM_ATTR_STALLED	"stalled"
 #define VIRTIO_PMEM_ATTR_QUEUE_DEPTH	"queue_depth"
 #define VIRTIO_PMEM_ATTR_QUEUE_DEPTH_MAX "queue_depth_max"
 #define VIRTIO_PMEM_ATTR_IN_FLIGHT_US	"in_flight_us"
 #define VIRTIO_PMEM_ATTR_FLUSH_STATS	"flush_stats"
 #define VIRTIO_PMEM_ATTR_FLUSH_LATENCY	"flush_latency"
 #define VIRTIO_PMEM_ATTR_ERROR_POLICY	"error_policy"
+#define VIRTIO_PMEM_ATTR_STALL_TIMEOUT_MS "stall_timeout_ms"
+#define VIRTIO_PMEM_ATTR_QUIESCE	"quiesce"
+#define VIRTIO_PMEM_ATTR_QUIESCE_TIMEOUT_MS "quiesce_timeout_ms"
+#define VIRTIO_PMEM_ATTR_RECOVER	"recover"
 
 /* Words of "state". */
 #define VIRTIO_PMEM_STATE_ACTIVE	"active"
@@ -70,8 +75,8 @@
 #define VIRTIO_PMEM_STAT_REQUEST_MAX_NS		6	/* latency, highest */
 #define VIRTIO_PMEM_STAT_HOST_TOTAL_NS		7	/* latency of host flushes, sum */
 #define VIRTIO_PMEM_STAT_HOST_MAX_NS		8	/* latency of host flushes, highest */
-#define VIRTIO_PMEM_STAT_RECOVERIES		9
-#define VIRTIO_PMEM_STAT_STALLS			10
+#define VIRTIO_PMEM_STAT_RECOVERIES		9	/* that succeeded */
+#define VIRTIO_PMEM_STAT_STALLS			10	/* host flushes that stalled */
 #define VIRTIO_PMEM_STAT_LAST_FAILURE_NS	11	/* CLOCK_BOOTTIME; 0: none */
 #define VIRTIO_PMEM_STAT_LAST_CHANGE_NS		12	/* CLOCK_BOOTTIME, of state */
 #define VIRTIO_PMEM_STATS			13	/* how many there are */
@@ -86,9 +91,17 @@
 /* Keys of the change uevent on the region. */
 #define VIRTIO_PMEM_UEVENT_STATE	"VIRTIO_PMEM_STATE"
 #define VIRTIO_PMEM_UEVENT_REASON	"VIRTIO_PMEM_REASON"
+#define VIRTIO_PMEM_UEVENT_STALLED	"VIRTIO_PMEM_STALLED"
 #define VIRTIO_PMEM_UEVENT_EVENT	"VIRTIO_PMEM_EVENT"
 
-/* How long a host flush may take before the driver stops waiting, in ms. */
+/* "stall_timeout_ms": how long a host flush may take before it is called stalled. */
+#define VIRTIO_PMEM_STALL_TIMEOUT_MS_MIN	1000
+#define VIRTIO_PMEM_STALL_TIMEOUT_MS_MAX	600000
 #define VIRTIO_PMEM_STALL_TIMEOUT_MS_DEFAULT	30000
+
+/* "quiesce_timeout_ms": how long a quiesced region stays so by itself. */
+#define VIRTIO_PMEM_QUIESCE_TIMEOUT_MS_MIN	1000
+#define VIRTIO_PMEM_QUIESCE_TIMEOUT_MS_MAX	600000
+#define VIRTIO_PMEM_QUIESCE_TIMEOUT_MS_DEFAULT	60000
 
 #endif /* VIRTPMEM_SYSFS_ABI_H */
