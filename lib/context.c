@@ -48,7 +48,7 @@ VP_EXPORT int virtpmem_new(struct virtpmem_ctx **ret)
 		return -ENOMEM;
 	ctx->refs = 1;
 	ctx->log_priority = log_priority_from_env();
-	ctx->mountinfo = "/proc/self/mountinfo";
+	ctx->proc = "/proc";
 	*ret = ctx;
 	return 0;
 }

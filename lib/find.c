@@ -173,17 +173,22 @@ static int find_by_mount_point(struct virtpmem_ctx *ctx, const char *path,
 {
 	_cleanup_(table_freep) struct libmnt_table *table = NULL;
 	_cleanup_(cache_freep) struct libmnt_cache *cache = NULL;
+	_cleanup_free_ char *mountinfo = NULL;
 	struct libmnt_fs *fs;
 	const char *source;
 	struct stat st;
 	dev_t devno;
 
+	if (asprintf(&mountinfo, "%s/self/mountinfo", ctx->proc) < 0) {
+		mountinfo = NULL;
+		return -ENOMEM;
+	}
 	errno = 0;
-	table = mnt_new_table_from_file(ctx->mountinfo);
+	table = mnt_new_table_from_file(mountinfo);
 	if (!table) {
 		int error = errno ? errno : EIO;
 
-		vp_err(ctx, "%s: %s", ctx->mountinfo, strerror(error));
+		vp_err(ctx, "%s: %s", mountinfo, strerror(error));
 		return -error;
 	}
 	cache = mnt_new_cache();

@@ -21,7 +21,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "private.h"
@@ -196,13 +195,11 @@ static int open_deep_flush(const struct virtpmem_region *region)
 	return fd;
 }
 
-/* The device number that sysfs gives, as "259:0". */
+/* The device number that sysfs gives. */
 static int read_devno(const struct virtpmem_namespace *ns, dev_t *ret)
 {
 	_cleanup_free_ char *file = NULL;
 	_cleanup_free_ char *line = NULL;
-	uint64_t maj, min;
-	char *colon;
 	int r;
 
 	if (asprintf(&file, "%s/dev", ns->blockdir) < 0) {
@@ -212,23 +209,25 @@ static int read_devno(const struct virtpmem_namespace *ns, dev_t *ret)
 	r = vp_read_line(ns->region, file, VP_REQUIRED, &line);
 	if (r < 0)
 		return r;
-	colon = strchr(line, ':');
-	if (colon)
-		*colon = '\0';
-	if (!colon || !vp_parse_u64(line, &maj) || !vp_parse_u64(colon + 1, &min) ||
-	    maj > UINT32_MAX || min > UINT32_MAX)
+	if (!vp_parse_devno(line, ret))
 		return vp_malformed(ns->region, file, "not a device number");
-	*ret = makedev((unsigned int)maj, (unsigned int)min);
 	return 0;
 }
 
-static int node_error(const struct virtpmem_region *region, const char *node, int error)
+static int node_error(const struct virtpmem_namespace *ns, int error)
 {
+	const struct virtpmem_region *region = ns->region;
+
 	if (!vp_region_alive(region))
 		error = ENODEV;
 	else if (error == EPERM)
 		error = EACCES;
-	vp_err(region->ctx, "%s: %s: %s", region->devname, node, strerror(error));
+	if (error == ESTALE)
+		vp_err(region->ctx, "%s: /dev/%s is not the block device of %s", region->devname,
+		       ns->blockdev, ns->devname);
+	else
+		vp_err(region->ctx, "%s: /dev/%s: %s", region->devname, ns->blockdev,
+		       strerror(error));
 	return -error;
 }
 
@@ -239,33 +238,20 @@ static int node_error(const struct virtpmem_region *region, const char *node, in
  */
 static int open_block(const struct virtpmem_namespace *ns)
 {
-	const struct virtpmem_region *region = ns->region;
-	_cleanup_free_ char *node = NULL;
 	_cleanup_close_ int fd = -1;
-	struct stat named, opened;
-	dev_t devno = 0;
+	dev_t devno = 0, opened;
 	int r;
 
-	if (asprintf(&node, "/dev/%s", ns->blockdev) < 0) {
-		node = NULL;
-		return -ENOMEM;
-	}
-	if (stat(node, &named) < 0)
-		return node_error(region, node, errno);
-	fd = open(node, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	fd = vp_open_node(ns->blockdev, S_IFBLK, O_RDONLY, &opened);
+	if (fd == -ENOMEM)
+		return fd;
 	if (fd < 0)
-		return node_error(region, node, errno);
-	if (fstat(fd, &opened) < 0)
-		return node_error(region, node, errno);
+		return node_error(ns, -fd);
 	r = read_devno(ns, &devno);
 	if (r < 0)
 		return r;
-	if (!S_ISBLK(named.st_mode) || named.st_rdev != devno ||
-	    named.st_dev != opened.st_dev || named.st_ino != opened.st_ino) {
-		vp_err(region->ctx, "%s: %s is not the block device of %s", region->devname, node,
-		       ns->devname);
-		return -ESTALE;
-	}
+	if (opened != devno)
+		return node_error(ns, ESTALE);
 	r = fd;
 	fd = -1;
 	return r;

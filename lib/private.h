@@ -38,7 +38,7 @@ struct virtpmem_ctx {
 	virtpmem_log_fn log_fn;
 	void *log_userdata;
 	struct virtpmem_region *regions;
-	const char *mountinfo;		/* tests read another one */
+	const char *proc;		/* where procfs is; the tests have one of their own */
 	pid_t *abandoned;		/* children that are still to be reaped */
 	size_t abandoned_count;
 };
@@ -90,6 +90,7 @@ bool vp_parse_hex(const char *text, uint64_t *ret);
 bool vp_parse_id(const char *name, const char *prefix, unsigned int *ret);
 bool vp_parse_id_pair(const char *name, const char *prefix, unsigned int *major,
 		      unsigned int *minor);
+bool vp_parse_devno(const char *text, dev_t *ret);
 const char *vp_basename(const char *path);
 
 /* sysfs.c: how to take it that a file is not there */
@@ -98,6 +99,7 @@ enum vp_need {
 	VP_OPTIONAL,			/* it may well not be */
 };
 
+int vp_attr_read(int dirfd, const char *file, char **ret, const char **why);
 bool vp_region_alive(const struct virtpmem_region *region);
 int vp_file_error(const struct virtpmem_region *region, const char *file, const char *what,
 		  int error, enum vp_need need);
@@ -123,8 +125,12 @@ typedef int (*vp_entry_fn)(const char *name, void *data);
 int vp_each_entry(const struct virtpmem_region *region, const char *dir, enum vp_need need,
 		  vp_entry_fn fn, void *data);
 
+/* node.c */
+int vp_open_node(const char *name, mode_t type, int flags, dev_t *devno);
+
 /* region.c */
 void vp_region_free(struct virtpmem_region *region);
+int vp_regions_read(struct virtpmem_ctx *ctx, struct virtpmem_region **ret);
 
 /* namespace.c */
 int vp_namespaces_get(struct virtpmem_region *region, struct virtpmem_namespace **ret);

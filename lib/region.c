@@ -225,11 +225,11 @@ static int scan(struct virtpmem_ctx *ctx, DIR *dir, struct virtpmem_region **lis
 	}
 }
 
-VP_EXPORT int virtpmem_scan(struct virtpmem_ctx *ctx)
+/* What the kernel shows now, apart from the list of the context; returns how many. */
+static int regions_read(struct virtpmem_ctx *ctx, struct virtpmem_region **ret)
 {
 	_cleanup_(list_dropp) struct virtpmem_region *list = NULL;
 	_cleanup_closedir_ DIR *dir = NULL;
-	struct virtpmem_region *old = ctx->regions;
 	int count = 0;
 
 	dir = opendir(ND_DEVICES);
@@ -246,9 +246,38 @@ VP_EXPORT int virtpmem_scan(struct virtpmem_ctx *ctx)
 	if (count < 0)
 		return count;
 
-	ctx->regions = list;
+	*ret = list;
 	list = NULL;
-	list_drop(old);
+	return count;
+}
+
+/*
+ * The same for somebody who keeps regions of its own: each comes with one
+ * reference and is on no list but the one that "next" makes, which is the
+ * caller's to take apart.
+ */
+int vp_regions_read(struct virtpmem_ctx *ctx, struct virtpmem_region **ret)
+{
+	struct virtpmem_region *list = NULL, *region;
+	int count = regions_read(ctx, &list);
+
+	if (count < 0)
+		return count;
+	for (region = list; region; region = region->next) {
+		region->listed = false;
+		virtpmem_region_ref(region);
+	}
+	*ret = list;
+	return count;
+}
+
+VP_EXPORT int virtpmem_scan(struct virtpmem_ctx *ctx)
+{
+	struct virtpmem_region *old = ctx->regions;
+	int count = regions_read(ctx, &ctx->regions);
+
+	if (count >= 0)
+		list_drop(old);
 	return count;
 }
 

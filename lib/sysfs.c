@@ -104,39 +104,68 @@ static bool is_printable(const char *text, size_t length)
 	return true;
 }
 
-/* The content of a file of one line, without the newline; it may be empty. */
-int vp_read_line(const struct virtpmem_region *region, const char *file, enum vp_need need,
-		 char **ret)
+/*
+ * The content of a file of one line below @dirfd, without the newline; it may
+ * be empty. Returns 0, or a negative errno and what is wrong: -EBADMSG for
+ * contents that cannot be. Logs nothing.
+ */
+int vp_attr_read(int dirfd, const char *file, char **ret, const char **why)
 {
 	char buffer[CONTENT_MAX + 1];
 	_cleanup_close_ int fd = -1;
 	ssize_t length;
 	char *line;
 
+	*why = "cannot open";
 	/* A FIFO in place of the file must not block us. */
-	fd = openat(region->dirfd, file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	fd = openat(dirfd, file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0)
-		return vp_file_error(region, file, "cannot open", errno, need);
+		return -errno;
+	*why = "cannot read";
 	length = read_all(fd, buffer, sizeof(buffer));
 	if (length < 0)
-		return vp_file_error(region, file, "cannot read", (int)-length, need);
-	/* A parent's file can outlive the region; then it says nothing about it. */
-	if (!strncmp(file, "../", 3) && !vp_region_alive(region))
-		return vp_file_error(region, file, "cannot read", ENODEV, need);
+		return (int)length;
 
 	if (!length)
-		return vp_malformed(region, file, "the file is empty");
-	if (length > CONTENT_MAX)
-		return vp_malformed(region, file, "the file is too long");
-	if (buffer[length - 1] != '\n')
-		return vp_malformed(region, file, "the file does not end in a newline: cut off?");
-	if (!is_printable(buffer, (size_t)length - 1))
-		return vp_malformed(region, file, "the file is not one line of text");
+		*why = "the file is empty";
+	else if (length > CONTENT_MAX)
+		*why = "the file is too long";
+	else if (buffer[length - 1] != '\n')
+		*why = "the file does not end in a newline: cut off?";
+	else if (!is_printable(buffer, (size_t)length - 1))
+		*why = "the file is not one line of text";
+	else
+		*why = NULL;
+	if (*why)
+		return -EBADMSG;
 
 	line = strndup(buffer, (size_t)length - 1);
 	if (!line)
 		return -ENOMEM;
 	*ret = line;
+	return 0;
+}
+
+/* The same of a region, logged, and with the library's errors. */
+int vp_read_line(const struct virtpmem_region *region, const char *file, enum vp_need need,
+		 char **ret)
+{
+	_cleanup_free_ char *line = NULL;
+	const char *why;
+	int r;
+
+	r = vp_attr_read(region->dirfd, file, &line, &why);
+	if (r == -ENOMEM)
+		return r;
+	if (r < 0 && r != -EBADMSG)
+		return vp_file_error(region, file, why, -r, need);
+	/* A parent's file can outlive the region; then it says nothing about it. */
+	if (!strncmp(file, "../", 3) && !vp_region_alive(region))
+		return vp_file_error(region, file, "cannot read", ENODEV, need);
+	if (r < 0)
+		return vp_malformed(region, file, why);
+	*ret = line;
+	line = NULL;
 	return 0;
 }
 

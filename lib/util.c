@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "private.h"
@@ -131,6 +132,19 @@ bool vp_parse_id_pair(const char *name, const char *prefix, unsigned int *major,
 		return false;
 	*major = a;
 	*minor = b;
+	return true;
+}
+
+/* "259:0", as sysfs writes device numbers. */
+bool vp_parse_devno(const char *text, dev_t *ret)
+{
+	uint64_t maj, min;
+	const char *end = parse_digits(text, 10, &maj);
+
+	if (!end || *end != ':' || !vp_parse_u64(end + 1, &min) || maj > UINT32_MAX ||
+	    min > UINT32_MAX)
+		return false;
+	*ret = makedev((unsigned int)maj, (unsigned int)min);
 	return true;
 }
 

@@ -37,6 +37,8 @@ struct virtpmem_region;
 struct virtpmem_namespace;
 struct virtpmem_stats;
 struct virtpmem_histogram;
+struct virtpmem_monitor;
+struct virtpmem_event;
 
 /* ------------------------------------------------------------- context */
 
@@ -793,6 +795,222 @@ int virtpmem_region_get_flush_method(struct virtpmem_region *region,
 int virtpmem_region_flush(struct virtpmem_region *region, unsigned int timeout_ms,
 			  struct virtpmem_flush_result *result);
 
+/* ------------------------------------------------------------- monitor */
+
+/** enum virtpmem_event_type - what has happened */
+enum virtpmem_event_type {
+	VIRTPMEM_EVENT_RESYNC,		/* the kernel had more to say than could be kept */
+	VIRTPMEM_EVENT_REGION_ADDED,
+	VIRTPMEM_EVENT_REGION_REMOVED,
+	VIRTPMEM_EVENT_STATE,		/* the flush engine's state has changed */
+	VIRTPMEM_EVENT_HOST_ERROR,	/* the host failed flushes */
+	VIRTPMEM_EVENT_BAD_RANGES,	/* the region's bad ranges are others than before */
+	VIRTPMEM_EVENT_SETTING,		/* a setting has another value */
+};
+
+/**
+ * virtpmem_event_type_name - name of a kind of event, as it appears in JSON
+ * @type: the kind
+ *
+ * Returns: such as "region-added"; NULL if the library knows no such kind.
+ * Since: 0.1
+ */
+const char *virtpmem_event_type_name(enum virtpmem_event_type type);
+
+/**
+ * virtpmem_monitor_new - begin to watch regions, those there are and those to come
+ * @ctx: the context; the monitor takes a reference
+ * @ret: the monitor, with one reference
+ *
+ * What is there now is not announced: call virtpmem_scan() after this, and
+ * nothing is missed in between. A machine without regions, or without
+ * libnvdimm, can be watched. The list of virtpmem_scan() is left alone.
+ *
+ * Nothing is polled. The monitor listens to udevd's events, or to the kernel's
+ * own where no udevd runs, and to the files that the kernel signals. A setting
+ * that a process in another network namespace changes is seen with the next
+ * event of its region.
+ *
+ * A difference to what was seen before is an event. So each state change and
+ * each failed host flush is told, but those that follow each other faster than
+ * virtpmem_monitor_process() is called become one.
+ *
+ * Returns: 0 or a negative errno.
+ * Since: 0.1
+ */
+int virtpmem_monitor_new(struct virtpmem_ctx *ctx, struct virtpmem_monitor **ret);
+
+/**
+ * virtpmem_monitor_ref - take a reference
+ * @monitor: the monitor
+ *
+ * Returns: @monitor.
+ * Since: 0.1
+ */
+struct virtpmem_monitor *virtpmem_monitor_ref(struct virtpmem_monitor *monitor);
+
+/**
+ * virtpmem_monitor_unref - drop a reference
+ * @monitor: the monitor, or NULL
+ *
+ * Returns: NULL.
+ * Since: 0.1
+ */
+struct virtpmem_monitor *virtpmem_monitor_unref(struct virtpmem_monitor *monitor);
+
+/**
+ * virtpmem_monitor_get_fd - the descriptor to wait for
+ * @monitor: the monitor
+ *
+ * For poll(2), select(2) or epoll(7), with the events that
+ * virtpmem_monitor_get_events() gives. It stays the same for the monitor's
+ * life, and is the monitor's: do not read from it, do not close it.
+ *
+ * Returns: the descriptor.
+ * Since: 0.1
+ */
+int virtpmem_monitor_get_fd(const struct virtpmem_monitor *monitor);
+
+/**
+ * virtpmem_monitor_get_events - which events of the descriptor to wait for
+ * @monitor: the monitor
+ *
+ * Returns: a mask as for poll(2).
+ * Since: 0.1
+ */
+int virtpmem_monitor_get_events(const struct virtpmem_monitor *monitor);
+
+/**
+ * virtpmem_monitor_get_timeout - when to call virtpmem_monitor_process() at the latest
+ * @monitor: the monitor
+ * @ret: microseconds of CLOCK_MONOTONIC; 0: at once, events are waiting;
+ *       UINT64_MAX: whenever the descriptor is ready
+ *
+ * To be asked before each wait.
+ *
+ * Returns: 0.
+ * Since: 0.1
+ */
+int virtpmem_monitor_get_timeout(const struct virtpmem_monitor *monitor, uint64_t *ret);
+
+/**
+ * virtpmem_monitor_process - the next event
+ * @monitor: the monitor
+ * @ret: the event, with one reference, if there is one
+ *
+ * Never waits. Call it until it returns 0, when the descriptor is ready or the
+ * time that virtpmem_monitor_get_timeout() gave has come. After an error the
+ * monitor goes on: what could not be told is told by a later call.
+ *
+ * Returns: 1 and an event; 0 if there is none; a negative errno.
+ * Since: 0.1
+ */
+int virtpmem_monitor_process(struct virtpmem_monitor *monitor, struct virtpmem_event **ret);
+
+/**
+ * virtpmem_event_ref - take a reference
+ * @event: the event
+ *
+ * Returns: @event.
+ * Since: 0.1
+ */
+struct virtpmem_event *virtpmem_event_ref(struct virtpmem_event *event);
+
+/**
+ * virtpmem_event_unref - drop a reference
+ * @event: the event, or NULL
+ *
+ * Returns: NULL.
+ * Since: 0.1
+ */
+struct virtpmem_event *virtpmem_event_unref(struct virtpmem_event *event);
+
+/**
+ * virtpmem_event_get_type - what has happened
+ * @event: the event
+ *
+ * After VIRTPMEM_EVENT_RESYNC the events that follow say how things are
+ * different now. What came and went meanwhile is not told.
+ *
+ * Returns: the kind of event.
+ * Since: 0.1
+ */
+enum virtpmem_event_type virtpmem_event_get_type(const struct virtpmem_event *event);
+
+/**
+ * virtpmem_event_get_region - the region that the event is about
+ * @event: the event
+ *
+ * Name and path can be asked for also after it has been removed. It is on no
+ * list: virtpmem_region_get_next() knows none after it.
+ *
+ * Returns: the region, owned by the event; NULL for VIRTPMEM_EVENT_RESYNC.
+ * Since: 0.1
+ */
+struct virtpmem_region *virtpmem_event_get_region(const struct virtpmem_event *event);
+
+/**
+ * virtpmem_event_get_time_ns - when it happened
+ * @event: the event
+ *
+ * The driver's time of a state change or host error, else when it was seen.
+ *
+ * Returns: nanoseconds of CLOCK_BOOTTIME.
+ * Since: 0.1
+ */
+uint64_t virtpmem_event_get_time_ns(const struct virtpmem_event *event);
+
+/**
+ * virtpmem_event_get_state - the state of the region's flush engine
+ * @event: the event
+ * @ret: the state
+ *
+ * Returns: 0; -EOPNOTSUPP if the region's driver has none, or the event is not
+ * about a region that is there.
+ * Since: 0.1
+ */
+int virtpmem_event_get_state(const struct virtpmem_event *event, enum virtpmem_state *ret);
+
+/**
+ * virtpmem_event_get_reason - why the region is broken
+ * @event: the event
+ *
+ * Returns: the driver's word, "none" if it is not broken, owned by the event;
+ * NULL where virtpmem_event_get_state() has no answer.
+ * Since: 0.1
+ */
+const char *virtpmem_event_get_reason(const struct virtpmem_event *event);
+
+/**
+ * virtpmem_event_get_count - how often it has happened since the last such event
+ * @event: the event
+ *
+ * Returns: for VIRTPMEM_EVENT_HOST_ERROR the number of host flushes that
+ * failed; else 1.
+ * Since: 0.1
+ */
+uint64_t virtpmem_event_get_count(const struct virtpmem_event *event);
+
+/**
+ * virtpmem_event_get_setting - name of the setting that has changed
+ * @event: the event
+ *
+ * Returns: such as "error_policy", owned by the event; NULL unless it is a
+ * VIRTPMEM_EVENT_SETTING.
+ * Since: 0.1
+ */
+const char *virtpmem_event_get_setting(const struct virtpmem_event *event);
+
+/**
+ * virtpmem_event_get_value - the value that the setting has now
+ * @event: the event
+ *
+ * Returns: the value, owned by the event; NULL unless it is a
+ * VIRTPMEM_EVENT_SETTING.
+ * Since: 0.1
+ */
+const char *virtpmem_event_get_value(const struct virtpmem_event *event);
+
 /* ------------------------------------------------------------- cleanup */
 
 static inline void virtpmem_unrefp(struct virtpmem_ctx **p)
@@ -815,11 +1033,23 @@ static inline void virtpmem_histogram_unrefp(struct virtpmem_histogram **p)
 	virtpmem_histogram_unref(*p);
 }
 
+static inline void virtpmem_monitor_unrefp(struct virtpmem_monitor **p)
+{
+	virtpmem_monitor_unref(*p);
+}
+
+static inline void virtpmem_event_unrefp(struct virtpmem_event **p)
+{
+	virtpmem_event_unref(*p);
+}
+
 /** _cleanup_virtpmem_*_ - drop the reference when the variable leaves its scope */
 #define _cleanup_virtpmem_unref_ __attribute__((__cleanup__(virtpmem_unrefp)))
 #define _cleanup_virtpmem_region_unref_ __attribute__((__cleanup__(virtpmem_region_unrefp)))
 #define _cleanup_virtpmem_stats_unref_ __attribute__((__cleanup__(virtpmem_stats_unrefp)))
 #define _cleanup_virtpmem_histogram_unref_ __attribute__((__cleanup__(virtpmem_histogram_unrefp)))
+#define _cleanup_virtpmem_monitor_unref_ __attribute__((__cleanup__(virtpmem_monitor_unrefp)))
+#define _cleanup_virtpmem_event_unref_ __attribute__((__cleanup__(virtpmem_event_unrefp)))
 
 #ifdef __cplusplus
 }

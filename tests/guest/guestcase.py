@@ -42,6 +42,7 @@ import hostfsync                # noqa: E402
 import initramfs                # noqa: E402
 import kernels                  # noqa: E402
 import vm                       # noqa: E402
+from load import FlushLoad, Report      # noqa: E402
 
 ND = "/sys/bus/nd/devices"
 DRIVER = "/sys/bus/virtio/drivers/virtio_pmem"
@@ -102,8 +103,8 @@ STATS = {name.removeprefix("VIRTIO_PMEM_STAT_").lower(): int(value)
 
 
 @functools.lru_cache(maxsize=None)
-def test_module(kernel: kernels.Kernel) -> Path:
-    """kmod/vpmem_test_bio.ko for a kernel, built on a copy of its sources."""
+def test_modules(kernel: kernels.Kernel) -> list[Path]:
+    """The modules of kmod/ for a kernel, built on a copy of their sources."""
     if kernel.build is None:
         raise kernels.KernelMissing(f"no headers for {kernel.release}")
     place = TOP / "build-vm" / f"{kernel.release}-test"
@@ -117,9 +118,9 @@ def test_module(kernel: kernels.Kernel) -> Path:
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                               check=False)
         if done.returncode != 0:
-            raise RuntimeError(f"building the test's module for {kernel.release} failed:\n"
+            raise RuntimeError(f"building the test's modules for {kernel.release} failed:\n"
                                f"{done.stdout}")
-    return place / "vpmem_test_bio.ko"
+    return [place / f"{source.stem}.ko" for source in sorted((HERE / "kmod").glob("*.c"))]
 
 
 def until(condition: Callable[[], Any], what: str, timeout: float = 20) -> Any:
@@ -143,7 +144,9 @@ class GuestCase(unittest.TestCase):
     programs: Sequence[str] = ()
     modules: Sequence[str] = ()
     bios = False
-    """Whether the test module is to be loaded: see submit_bios()."""
+    """Whether vpmem_test_bio is to be loaded: see submit_bios()."""
+    load = False
+    """Whether start_load() can be called."""
     expected_report = ""
     """A regex of the kernel report that a test of this class must provoke."""
 
@@ -160,8 +163,9 @@ class GuestCase(unittest.TestCase):
             kernel = kernels.find(cls.kernel)
             guest = vm.Guest(kernel, cls.driver, driver_params=cls.params, devices=cls.devices,
                              size=cls.size, build=build_dir(), modules=cls.modules,
-                             module_files=[test_module(kernel)] if cls.bios else (),
-                             programs=["fsync-many", "poll-file", "uevents", *cls.programs])
+                             module_files=(test_modules(kernel) if cls.bios or cls.load else ()),
+                             programs=["fsync-many", "flush-load", "poll-file", "uevents",
+                                       *cls.programs])
         except kernels.KernelMissing as missing:
             cls._skip = str(missing)
             return
@@ -297,6 +301,17 @@ class GuestCase(unittest.TestCase):
             result = self.bio_result()
             return result if result["ended"] == result["submitted"] else None
         return until(ended, "all bios have ended")
+
+    def start_load(self, n: int = 0, **options: Any) -> FlushLoad:
+        """Flush region N with 64 threads until stop(); the options are FlushLoad's."""
+        load = FlushLoad(self.guest, n, **options)
+        self.addCleanup(load.close)
+        return load
+
+    def answered(self, report: Report, *errors: str) -> None:
+        """Each call of a load was answered once, with success or one of these errors."""
+        self.assertEqual(report.lost(), "")
+        self.assertEqual(set(report.errors) - set(errors), set(), str(report))
 
     # -- pmemctl --
 

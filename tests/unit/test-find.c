@@ -177,7 +177,8 @@ static void nothing_is_found_before_a_scan(void **state)
 /* A mount table of the machine that was recorded, with a directory that exists here. */
 struct mounts {
 	char dir[64];
-	char file[64];
+	char *proc;
+	char *file;
 };
 
 static struct mounts make_mounts(void **state, const char *lines)
@@ -192,8 +193,12 @@ static struct mounts make_mounts(void **state, const char *lines)
 	assert_true(asprintf(&path, "%s/a b", mounts.dir) > 0);
 	assert_int_equal(mkdir(path, 0755), 0);
 	free(path);
-	strcpy(mounts.file, "/tmp/virtpmem-XXXXXX");
-	f = fdopen(mkstemp(mounts.file), "w");
+	testbed_mkdir(*state, "proc");
+	testbed_mkdir(*state, "proc/self");
+	mounts.proc = testbed_path(*state, "proc");
+	ctx->proc = mounts.proc;
+	mounts.file = testbed_path(*state, "proc/self/mountinfo");
+	f = fopen(mounts.file, "we");
 	assert_non_null(f);
 	/* '@' in the lines is the directory. */
 	for (p = (char *)(uintptr_t)lines; *p; p++) {
@@ -203,7 +208,6 @@ static struct mounts make_mounts(void **state, const char *lines)
 			fputc(*p, f);
 	}
 	assert_int_equal(fclose(f), 0);
-	ctx->mountinfo = mounts.file;
 	return mounts;
 }
 
@@ -215,7 +219,8 @@ static void drop_mounts(const struct mounts *mounts)
 	rmdir(path);
 	free(path);
 	rmdir(mounts->dir);
-	unlink(mounts->file);
+	free(mounts->file);
+	free(mounts->proc);
 }
 
 #define ROOT_LINE	"1 1 0:2 / / rw - rootfs rootfs rw,size=436504k,nr_inodes=109126,inode64\n"

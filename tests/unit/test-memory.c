@@ -8,9 +8,11 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "private.h"
 
@@ -211,6 +213,31 @@ static int read_statistics(struct virtpmem_ctx *ctx, struct virtpmem_region *reg
 	return r;
 }
 
+/* Watch, let something happen, and be told; an attempt that fails may be repeated. */
+static int watch(struct virtpmem_ctx *ctx, struct virtpmem_region *region)
+{
+	struct virtpmem_monitor *monitor = NULL;
+	struct virtpmem_event *event = NULL;
+	int r, fd;
+
+	fd = openat(region->dirfd, VIRTIO_PMEM_GROUP "/" VIRTIO_PMEM_ATTR_ERROR_POLICY,
+		    O_WRONLY | O_TRUNC);
+	assert_int_equal(write(fd, "latch\n", 6), 6);
+	r = virtpmem_monitor_new(ctx, &monitor);
+	if (!r) {
+		assert_int_equal(pwrite(fd, "report\n", 7, 0), 7);
+		assert_int_equal(virtpmem_monitor_get_timeout(monitor, &(uint64_t){ 0 }), 0);
+		r = virtpmem_monitor_process(monitor, &event);
+	}
+	close(fd);
+	if (r == 1)
+		r = virtpmem_event_get_type(event) == VIRTPMEM_EVENT_SETTING &&
+		    !strcmp(virtpmem_event_get_value(event), "report");
+	virtpmem_event_unref(event);
+	virtpmem_monitor_unref(monitor);
+	return r;
+}
+
 static const struct subject {
 	const char *name;
 	const char *fixture;
@@ -226,6 +253,7 @@ static const struct subject {
 	{ "U3 reason without memory", "in-tree-6.12", say_why_not },
 	{ "U3 text without memory", "in-tree-6.12", read_text },
 	{ "U3 statistics without memory", "virtpmem-6.12", read_statistics },
+	{ "U3 monitor without memory", "virtpmem-6.12", watch },
 };
 
 static void ignore_message(void *userdata, int priority, const char *message)
@@ -246,7 +274,8 @@ static void check(void **state)
 		assert_int_equal(virtpmem_new(&ctx), 0);
 		virtpmem_set_log_fn(ctx, ignore_message, NULL);
 		virtpmem_set_log_priority(ctx, LOG_DEBUG);
-		assert_int_equal(subject->call == read_statistics ? 5 : 6, virtpmem_scan(ctx));
+		assert_int_equal(strcmp(subject->fixture, "virtpmem-6.12") ? 6 : 5,
+				 virtpmem_scan(ctx));
 
 		allocations = 0;
 		failing = i;

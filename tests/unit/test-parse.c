@@ -2,6 +2,8 @@
 /* U3: strict parsing of numbers and device names. */
 #include "testbed.h"
 
+#include <sys/sysmacros.h>
+
 #include "private.h"
 
 #define UNTOUCHED	UINT64_C(0xa5a5a5a5a5a5a5a5)
@@ -94,6 +96,24 @@ static void device_number_pair_has_one_spelling(void **state)
 	assert_int_equal(minor, 30);
 }
 
+static void device_node_number_is_two_numbers(void **state)
+{
+	static const char *const bad[] = {
+		"259", "259:", ":0", "259:0:0", "259:0 ", "259:-1", "259 0", "4294967296:0",
+		"0:4294967296", "0x3:1", "",
+	};
+	dev_t devno = 7;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(bad); i++)
+		if (vp_parse_devno(bad[i], &devno))
+			fail_msg("\"%s\" was taken", bad[i]);
+	assert_int_equal(devno, 7);
+	assert_true(vp_parse_devno("259:12", &devno));
+	assert_int_equal(devno, makedev(259, 12));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -102,6 +122,7 @@ int main(void)
 		cmocka_unit_test(hexadecimal_needs_its_prefix),
 		cmocka_unit_test(device_number_has_one_spelling),
 		cmocka_unit_test(device_number_pair_has_one_spelling),
+		cmocka_unit_test(device_node_number_is_two_numbers),
 	};
 
 	return cmocka_run_group_tests_name("U3 parse", tests, NULL, NULL);

@@ -247,6 +247,17 @@ void testbed_remove_region(struct testbed *tb, const char *name)
 	free(path);
 }
 
+void testbed_uevent(struct testbed *tb, const char *path, const char *action)
+{
+	char *link = testbed_path(tb, path);
+	char *target = realpath(link, NULL);
+
+	assert_non_null(target);
+	umockdev_testbed_uevent(tb->umockdev, target + strlen(tb->root), action);
+	free(target);
+	free(link);
+}
+
 void testbed_drop_root(void)
 {
 	if (!geteuid())

@@ -54,6 +54,9 @@ void testbed_chmod(struct testbed *tb, const char *path, mode_t mode);
 /* Takes a region away as an unbind does: its directory and its link on the bus. */
 void testbed_remove_region(struct testbed *tb, const char *name);
 
+/* The kernel's message that something has happened to a device, which must be there. */
+void testbed_uevent(struct testbed *tb, const char *path, const char *action);
+
 /* Run the rest without the rights of root; give them back. */
 void testbed_drop_root(void);
 void testbed_regain_root(void);
