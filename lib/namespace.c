@@ -181,7 +181,8 @@ static int namespace_new(struct virtpmem_region *region, const char *devname, un
 		return -ENOMEM;
 	r = read_holder(region, devname, &ns->holder);
 	/* Without knowing who holds it there is no telling what its devices are. */
-	if (r == -EBADMSG || r == -EOPNOTSUPP)
+	ns->unsure = r == -EBADMSG || r == -EOPNOTSUPP;
+	if (ns->unsure)
 		r = 0;
 	else if (!r)
 		r = find_devices(ns);

@@ -71,6 +71,7 @@ struct virtpmem_namespace {
 	char *blockdev;
 	char *blockdir;
 	char *daxdev;
+	bool unsure;			/* what holds it cannot be told, nor its devices */
 };
 
 /* context.c */
@@ -100,6 +101,7 @@ enum vp_need {
 };
 
 int vp_attr_read(int dirfd, const char *file, char **ret, const char **why);
+int vp_link_read(int dirfd, const char *path, char **ret);
 bool vp_region_alive(const struct virtpmem_region *region);
 int vp_file_error(const struct virtpmem_region *region, const char *file, const char *what,
 		  int error, enum vp_need need);

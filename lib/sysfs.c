@@ -272,6 +272,30 @@ int vp_read_u64s(const struct virtpmem_region *region, const char *file, size_t 
 	return 0;
 }
 
+/* What a symbolic link says, of any length. Returns 0 or a negative errno; logs nothing. */
+int vp_link_read(int dirfd, const char *path, char **ret)
+{
+	size_t size = 64;
+
+	for (;;) {
+		_cleanup_free_ char *target = malloc(size);
+		ssize_t n;
+
+		if (!target)
+			return -ENOMEM;
+		n = readlinkat(dirfd, path, target, size);
+		if (n < 0)
+			return -errno;
+		if ((size_t)n < size) {
+			target[n] = '\0';
+			*ret = target;
+			target = NULL;
+			return 0;
+		}
+		size *= 2;
+	}
+}
+
 /* The last component of what a symbolic link points to. */
 int vp_read_link_name(const struct virtpmem_region *region, const char *file, enum vp_need need,
 		      char **ret)

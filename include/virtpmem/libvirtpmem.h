@@ -27,6 +27,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -37,6 +38,8 @@ struct virtpmem_region;
 struct virtpmem_namespace;
 struct virtpmem_stats;
 struct virtpmem_histogram;
+struct virtpmem_holders;
+struct virtpmem_holder;
 struct virtpmem_monitor;
 struct virtpmem_event;
 
@@ -456,6 +459,206 @@ enum virtpmem_write_cache {
  */
 int virtpmem_namespace_get_write_cache(struct virtpmem_namespace *ns,
 				       enum virtpmem_write_cache *ret);
+
+/* ------------------------------------------------------------- holders */
+
+/** enum virtpmem_holder_kind - how something holds a device */
+enum virtpmem_holder_kind {
+	VIRTPMEM_HOLDER_UNKNOWN,	/* claimed by something in the kernel that leaves no trace */
+	VIRTPMEM_HOLDER_MOUNT,		/* a mounted file system; each bind mount is one */
+	VIRTPMEM_HOLDER_LOG,		/* the log or journal of a file system elsewhere */
+	VIRTPMEM_HOLDER_SWAP,		/* swap space, on the device or in a file */
+	VIRTPMEM_HOLDER_DM,		/* a device of device mapper */
+	VIRTPMEM_HOLDER_LVM,		/* one that is a logical volume */
+	VIRTPMEM_HOLDER_MD,		/* a RAID array */
+	VIRTPMEM_HOLDER_LOOP,		/* a loop device, on the device or on a file */
+	VIRTPMEM_HOLDER_BLOCK,		/* another block device stacked on it, such as bcache */
+	VIRTPMEM_HOLDER_OPEN,		/* a process that has the device open */
+	VIRTPMEM_HOLDER_MAPPED,		/* a process that has the device mapped */
+	VIRTPMEM_HOLDER_SYSTEM_RAM,	/* a DAX device that the kernel uses as memory */
+};
+
+/** enum virtpmem_holders_flags - of virtpmem_region_get_holders() */
+enum virtpmem_holders_flags {
+	VIRTPMEM_HOLDERS_CLAIMED = 1 << 0, /* this process has claimed the block devices */
+};
+
+/**
+ * virtpmem_region_get_holders - who uses a region's devices
+ * @region: the region
+ * @flags: 0, or VIRTPMEM_HOLDERS_CLAIMED: this process has the block devices
+ *         open with O_EXCL, so do not try that, and leave its own descriptors
+ *         out
+ * @ret: a snapshot, with one reference; it needs neither the region nor its
+ *       context
+ *
+ * Follows everything that is stacked on the block and DAX devices of all
+ * namespaces, through any depth, and looks at the mounts of every mount
+ * namespace, at swap, and at every process. This takes long on a busy machine.
+ *
+ * Each block device is opened with O_EXCL for a moment (see open(2)): a
+ * refusal that nothing else explains is a holder of the kind unknown. Whoever
+ * mounts the device at that moment can be refused in turn.
+ *
+ * What the caller may not see makes the snapshot incomplete; see
+ * virtpmem_holders_is_complete(). Nobody can see descriptors that are on their
+ * way through a socket, that only io_uring or one thread has, and users inside
+ * the kernel that do not claim the device.
+ *
+ * Returns: 0; -EINVAL for an unknown flag; a negative errno.
+ * Since: 0.1
+ */
+int virtpmem_region_get_holders(struct virtpmem_region *region, unsigned int flags,
+				struct virtpmem_holders **ret);
+
+/**
+ * virtpmem_holders_ref - take a reference
+ * @holders: the snapshot
+ *
+ * Returns: @holders.
+ * Since: 0.1
+ */
+struct virtpmem_holders *virtpmem_holders_ref(struct virtpmem_holders *holders);
+
+/**
+ * virtpmem_holders_unref - drop a reference
+ * @holders: the snapshot, or NULL
+ *
+ * Returns: NULL.
+ * Since: 0.1
+ */
+struct virtpmem_holders *virtpmem_holders_unref(struct virtpmem_holders *holders);
+
+/**
+ * virtpmem_holders_is_complete - whether everything could be looked at
+ * @holders: the snapshot
+ *
+ * Only a complete snapshot without holders means that nobody uses the region.
+ *
+ * Returns: true if it could.
+ * Since: 0.1
+ */
+bool virtpmem_holders_is_complete(const struct virtpmem_holders *holders);
+
+/**
+ * virtpmem_holders_get_missing - why a snapshot is not complete
+ * @holders: the snapshot
+ *
+ * Returns: the first thing that could not be looked at, and why, in words,
+ * owned by @holders; NULL if it is complete.
+ * Since: 0.1
+ */
+const char *virtpmem_holders_get_missing(const struct virtpmem_holders *holders);
+
+/**
+ * virtpmem_holder_get_first - the first of those who use the region directly
+ * @holders: the snapshot
+ *
+ * Returns: the holder, owned by @holders, or NULL if none was found.
+ * Since: 0.1
+ */
+struct virtpmem_holder *virtpmem_holder_get_first(struct virtpmem_holders *holders);
+
+/**
+ * virtpmem_holder_get_next - the holder beside this one
+ * @holder: the holder
+ *
+ * Returns: the next one, owned by the snapshot, or NULL after the last.
+ * Since: 0.1
+ */
+struct virtpmem_holder *virtpmem_holder_get_next(struct virtpmem_holder *holder);
+
+/**
+ * virtpmem_holder_get_child - the first of those who use this holder
+ * @holder: the holder
+ *
+ * One that lies on two devices of the region stands below both.
+ *
+ * Returns: the holder, owned by the snapshot, or NULL if none was found.
+ * Since: 0.1
+ */
+struct virtpmem_holder *virtpmem_holder_get_child(struct virtpmem_holder *holder);
+
+/** virtpmem_holder_foreach - loop over those who use the region directly */
+#define virtpmem_holder_foreach(holders, holder) \
+	for ((holder) = virtpmem_holder_get_first(holders); (holder); \
+	     (holder) = virtpmem_holder_get_next(holder))
+
+/** virtpmem_holder_child_foreach - loop over those who use a holder */
+#define virtpmem_holder_child_foreach(parent, holder) \
+	for ((holder) = virtpmem_holder_get_child(parent); (holder); \
+	     (holder) = virtpmem_holder_get_next(holder))
+
+/**
+ * virtpmem_holder_get_kind - how it holds the device
+ * @holder: the holder
+ *
+ * Returns: the kind.
+ * Since: 0.1
+ */
+enum virtpmem_holder_kind virtpmem_holder_get_kind(const struct virtpmem_holder *holder);
+
+/**
+ * virtpmem_holder_kind_name - name of a kind, as it appears in JSON
+ * @kind: the kind
+ *
+ * Returns: "mount", "log", "swap", "dm", "lvm", "md", "loop", "block", "open",
+ * "mapped", "system-ram" or "unknown".
+ * Since: 0.1
+ */
+const char *virtpmem_holder_kind_name(enum virtpmem_holder_kind kind);
+
+/**
+ * virtpmem_holder_get_name - what it is called
+ * @holder: the holder
+ *
+ * Returns: a block device's kernel name ("dm-0"), the type of a file system
+ * ("ext4"), the name of a process, "swap", or words for what is unknown; owned
+ * by the snapshot.
+ * Since: 0.1
+ */
+const char *virtpmem_holder_get_name(const struct virtpmem_holder *holder);
+
+/**
+ * virtpmem_holder_get_device - the device that it holds
+ * @holder: the holder
+ *
+ * Returns: a kernel name such as "pmem0", "pmem0p1", "dm-0" or "dax0.0", owned
+ * by the snapshot. Of a file it is the device that the file lies on.
+ * Since: 0.1
+ */
+const char *virtpmem_holder_get_device(const struct virtpmem_holder *holder);
+
+/**
+ * virtpmem_holder_get_path - where to find it
+ * @holder: the holder
+ *
+ * Returns: the mount point, the swap space, the file of a loop device, or the
+ * node of a block device ("/dev/mapper/vg-lv"), owned by the snapshot; NULL if
+ * there is none.
+ * Since: 0.1
+ */
+const char *virtpmem_holder_get_path(const struct virtpmem_holder *holder);
+
+/**
+ * virtpmem_holder_get_devno - number of its own device
+ * @holder: the holder
+ *
+ * Returns: a block device's number, or that of a file system as in
+ * /proc/self/mountinfo; 0 if it has none.
+ * Since: 0.1
+ */
+dev_t virtpmem_holder_get_devno(const struct virtpmem_holder *holder);
+
+/**
+ * virtpmem_holder_get_pid - the process that it belongs to
+ * @holder: the holder
+ *
+ * Returns: the process that has the device open or mapped; for a mount that is
+ * not in the caller's mount namespace, one that has it; 0 otherwise.
+ * Since: 0.1
+ */
+pid_t virtpmem_holder_get_pid(const struct virtpmem_holder *holder);
 
 /* -------------------------------------------------------------- driver */
 
@@ -1028,6 +1231,11 @@ static inline void virtpmem_stats_unrefp(struct virtpmem_stats **p)
 	virtpmem_stats_unref(*p);
 }
 
+static inline void virtpmem_holders_unrefp(struct virtpmem_holders **p)
+{
+	virtpmem_holders_unref(*p);
+}
+
 static inline void virtpmem_histogram_unrefp(struct virtpmem_histogram **p)
 {
 	virtpmem_histogram_unref(*p);
@@ -1047,6 +1255,7 @@ static inline void virtpmem_event_unrefp(struct virtpmem_event **p)
 #define _cleanup_virtpmem_unref_ __attribute__((__cleanup__(virtpmem_unrefp)))
 #define _cleanup_virtpmem_region_unref_ __attribute__((__cleanup__(virtpmem_region_unrefp)))
 #define _cleanup_virtpmem_stats_unref_ __attribute__((__cleanup__(virtpmem_stats_unrefp)))
+#define _cleanup_virtpmem_holders_unref_ __attribute__((__cleanup__(virtpmem_holders_unrefp)))
 #define _cleanup_virtpmem_histogram_unref_ __attribute__((__cleanup__(virtpmem_histogram_unrefp)))
 #define _cleanup_virtpmem_monitor_unref_ __attribute__((__cleanup__(virtpmem_monitor_unrefp)))
 #define _cleanup_virtpmem_event_unref_ __attribute__((__cleanup__(virtpmem_event_unrefp)))

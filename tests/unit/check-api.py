@@ -15,7 +15,8 @@ import sys
 def declarations(header):
     """Yield (name, parameters, returns a value, comment before it) for each function."""
     pattern = re.compile(r'(?:/\*\*((?:[^*]|\*(?!/))*)\*/\n)?'
-                         r'^((?:const |struct |enum |void |int |unsigned |char |bool |uint64_t )[\w \t*]*?)'
+                         r'^((?:const |struct |enum |void |int |unsigned |char |bool |uint64_t |'
+                         r'dev_t |pid_t )[\w \t*]*?)'
                          r'(virtpmem_\w+)\(([^;{]*?)\);', re.M)
     with open(header) as f:
         text = f.read()

@@ -193,8 +193,7 @@ static struct mounts make_mounts(void **state, const char *lines)
 	assert_true(asprintf(&path, "%s/a b", mounts.dir) > 0);
 	assert_int_equal(mkdir(path, 0755), 0);
 	free(path);
-	testbed_mkdir(*state, "proc");
-	testbed_mkdir(*state, "proc/self");
+	testbed_add_proc(*state);
 	mounts.proc = testbed_path(*state, "proc");
 	ctx->proc = mounts.proc;
 	mounts.file = testbed_path(*state, "proc/self/mountinfo");

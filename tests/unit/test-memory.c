@@ -238,6 +238,24 @@ static int watch(struct virtpmem_ctx *ctx, struct virtpmem_region *region)
 	return r;
 }
 
+static int list_holders(struct virtpmem_ctx *ctx, struct virtpmem_region *region)
+{
+	struct virtpmem_holders *holders = NULL;
+	struct virtpmem_holder *holder;
+	int count = 0, r;
+
+	(void)ctx;
+	r = virtpmem_region_get_holders(region->next->next->next->next, 0, &holders);
+	if (r < 0)
+		return r;
+	virtpmem_holder_foreach(holders, holder)
+		count += virtpmem_holder_get_child(holder) ? 2 : 1;
+	if (count != 4 || !virtpmem_holders_is_complete(holders))
+		count = 0;
+	virtpmem_holders_unref(holders);
+	return count == 4;
+}
+
 static const struct subject {
 	const char *name;
 	const char *fixture;
@@ -252,6 +270,7 @@ static const struct subject {
 	{ "U3 flush without memory", "in-tree-6.12", flush },
 	{ "U3 reason without memory", "in-tree-6.12", say_why_not },
 	{ "U3 text without memory", "in-tree-6.12", read_text },
+	{ "U3 holders without memory", "in-tree-6.12", list_holders },
 	{ "U3 statistics without memory", "virtpmem-6.12", read_statistics },
 	{ "U3 monitor without memory", "virtpmem-6.12", watch },
 };
@@ -263,17 +282,33 @@ static void ignore_message(void *userdata, int priority, const char *message)
 	(void)message;
 }
 
+/* Holders of region4: dm-0 and dm-1 on it, a swap space, and a mount that is seen twice. */
+static void add_users(struct testbed *tb)
+{
+	testbed_add_proc(tb);
+	testbed_add_process(tb, "55", "mnt:[2]");
+	testbed_write(tb, "proc/swaps", "Filename\tType\tSize\tUsed\tPriority\n"
+		      "/dev/pmem4p2 partition\t100\t0\t-2\n");
+	testbed_write(tb, "proc/55/mountinfo",
+		      "9 1 259:4 / /a rw - xfs /dev/pmem4 rw,logdev=/dev/pmem0\n"
+		      "9 1 259:4 / /a rw - xfs /dev/pmem4 rw,logdev=/dev/pmem0\n");
+}
+
 static void check(void **state)
 {
 	const struct subject *subject = *state;
 	struct testbed *tb = testbed_new(subject->fixture);
+	char *proc = testbed_path(tb, "proc");
 	struct virtpmem_ctx *ctx;
 	int i, r = -1;
+
+	add_users(tb);
 
 	for (i = 0; i < 10000 && r != 1; i++) {
 		assert_int_equal(virtpmem_new(&ctx), 0);
 		virtpmem_set_log_fn(ctx, ignore_message, NULL);
 		virtpmem_set_log_priority(ctx, LOG_DEBUG);
+		ctx->proc = proc;
 		assert_int_equal(strcmp(subject->fixture, "virtpmem-6.12") ? 6 : 5,
 				 virtpmem_scan(ctx));
 
@@ -291,6 +326,7 @@ static void check(void **state)
 	}
 	assert_int_equal(r, 1);
 	assert_true(i > 1);
+	free(proc);
 	testbed_free(tb);
 }
 

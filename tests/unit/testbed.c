@@ -232,6 +232,92 @@ void testbed_chmod(struct testbed *tb, const char *path, mode_t mode)
 	free(full);
 }
 
+static char *join(const char *dir, const char *name)
+{
+	char *path;
+
+	assert_true(asprintf(&path, "%s/%s", dir, name) > 0);
+	return path;
+}
+
+void testbed_write_in(struct testbed *tb, const char *dir, const char *name, const char *text)
+{
+	char *path = join(dir, name);
+
+	testbed_write(tb, path, text);
+	free(path);
+}
+
+void testbed_mkdir_in(struct testbed *tb, const char *dir, const char *name)
+{
+	char *path = join(dir, name);
+
+	testbed_mkdir(tb, path);
+	free(path);
+}
+
+void testbed_symlink_in(struct testbed *tb, const char *target, const char *dir, const char *name)
+{
+	char *path = join(dir, name);
+
+	testbed_symlink(tb, target, path);
+	free(path);
+}
+
+void testbed_add_process(struct testbed *tb, const char *pid, const char *ns)
+{
+	static const char *const dirs[] = { "", "ns", "fd", "map_files" };
+	char *dir = join("proc", pid);
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(dirs); i++)
+		testbed_mkdir_in(tb, dir, dirs[i]);
+	testbed_write_in(tb, dir, "comm", "postgres\n");
+	testbed_write_in(tb, dir, "maps", "");
+	testbed_symlink_in(tb, ns, dir, "ns/mnt");
+	testbed_symlink_in(tb, "pid:[4026531836]", dir, "ns/pid");
+	testbed_symlink_in(tb, "/", dir, "root");
+	free(dir);
+}
+
+void testbed_set_mounts(struct testbed *tb, const char *lines)
+{
+	char *text;
+
+	assert_true(asprintf(&text, "1 1 8:1 / / rw - ext4 /dev/sda1 rw\n%s", lines) > 0);
+	testbed_write(tb, "proc/self/mountinfo", text);
+	free(text);
+}
+
+static int add_holders_dir(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+	const char *name = path + ftw->base;
+	char *dir;
+
+	(void)st;
+	/* A block device has a queue, or is a partition. */
+	if ((flag != FTW_D || strcmp(name, "queue") != 0) &&
+	    (flag != FTW_F || strcmp(name, "partition") != 0))
+		return 0;
+	assert_true(asprintf(&dir, "%.*sholders", ftw->base, path) > 0);
+	assert_true(!mkdir(dir, 0755) || errno == EEXIST);
+	free(dir);
+	return 0;
+}
+
+void testbed_add_proc(struct testbed *tb)
+{
+	char *devices = testbed_path(tb, "sys/devices");
+
+	assert_int_equal(nftw(devices, add_holders_dir, 32, FTW_PHYS), 0);
+	free(devices);
+	testbed_mkdir(tb, "proc");
+	testbed_add_process(tb, "self", "mnt:[1]");
+	testbed_add_process(tb, "1", "mnt:[1]");
+	testbed_write(tb, "proc/swaps", "Filename\tType\tSize\tUsed\tPriority\n");
+	testbed_set_mounts(tb, "");
+}
+
 void testbed_remove_region(struct testbed *tb, const char *name)
 {
 	char *link, *target, *path;

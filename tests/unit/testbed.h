@@ -51,6 +51,23 @@ void testbed_mkdir(struct testbed *tb, const char *path);
 void testbed_symlink(struct testbed *tb, const char *target, const char *path);
 void testbed_chmod(struct testbed *tb, const char *path, mode_t mode);
 
+/* The same of @dir/@name. */
+void testbed_write_in(struct testbed *tb, const char *dir, const char *name, const char *text);
+void testbed_mkdir_in(struct testbed *tb, const char *dir, const char *name);
+void testbed_symlink_in(struct testbed *tb, const char *target, const char *dir, const char *name);
+
+/*
+ * A procfs in "proc" of a machine that has nothing but its root mounted and
+ * two processes, "self" and 1, that have nothing open; and the empty
+ * directories "holders" of the block devices, which no recording has. A test
+ * points its context there.
+ */
+void testbed_add_proc(struct testbed *tb);
+/* One more process, in the mount namespace @ns ("mnt:[1]" is that of the others). */
+void testbed_add_process(struct testbed *tb, const char *pid, const char *ns);
+/* What is mounted besides the root: lines of mountinfo. */
+void testbed_set_mounts(struct testbed *tb, const char *lines);
+
 /* Takes a region away as an unbind does: its directory and its link on the bus. */
 void testbed_remove_region(struct testbed *tb, const char *name);
 
