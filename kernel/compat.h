@@ -7,6 +7,7 @@
 #define VPMEM_COMPAT_H
 
 #include <linux/bio.h>
+#include <linux/hrtimer.h>
 #include <linux/libnvdimm.h>
 #include <linux/version.h>
 #include <linux/virtio.h>
@@ -37,6 +38,18 @@
 #else
 #define VPMEM_RESET_CALLBACKS	1
 #endif
+
+/* Linux 6.13 has hrtimer_setup(), a function, which no name tells either. */
+static inline void vpmem_setup_timer(struct hrtimer *timer,
+				     enum hrtimer_restart (*expired)(struct hrtimer *))
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
+	hrtimer_init(timer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
+	timer->function = expired;
+#else
+	hrtimer_setup(timer, expired, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
+#endif
+}
 
 /*
  * Negotiate with the device anew, and set it up: ends in the driver's freeze()

@@ -36,6 +36,13 @@
  *  R7  Once broken, nobody waits: those who do are answered with -EIO, those
  *      who come are refused with it.
  *
+ *  R8  Callers that were answered together come back one by one. Had the first
+ *      of them a host flush of its own, the others would share the next, and so
+ *      on: two host flushes a round. So an answer to more than one caller opens
+ *      a window, in which the next batch is held until as many wait as waited
+ *      at the answer. It is shorter than the host flush that it may save. Who
+ *      is alone, or may not sleep, is never held.
+ *
  * One spinlock, v->lock, protects all of it. It is taken from interrupts, and
  * only in vpmem_lock(), whose vpmem_unlock() does what must be done without it:
  * nothing of the callers' runs under it, and nothing is printed.
@@ -58,6 +65,7 @@
 #include <linux/virtio_config.h>
 #include <asm/barrier.h>
 
+#include "compat.h"
 #include "vpmem.h"
 
 #define CREATE_TRACE_POINTS
@@ -79,6 +87,13 @@
  */
 #define VPMEM_POLL_LIMIT_NS	(10 * (u64)NSEC_PER_SEC)
 #define VPMEM_POLL_LOOK_NS	(10 * (u64)NSEC_PER_MSEC)
+
+/* R8: a window is this part of the host's latency, and at most so long. */
+#define VPMEM_HOLD_PART		2
+#define VPMEM_HOLD_MAX_NS	NSEC_PER_MSEC
+
+/* R8: after windows that were in vain, at most so many answers open none. */
+#define VPMEM_HOLD_SKIP_MAX	15
 
 const char *const vpmem_state_names[VPMEM_STATES] = {
 	[VPMEM_ACTIVE]		= VIRTIO_PMEM_STATE_ACTIVE,
@@ -190,6 +205,7 @@ static void vpmem_batch_init(struct vpmem_batch *b, u64 seq)
 	bio_list_init(&b->bios);
 	b->count = 0;
 	b->async = 0;
+	b->urgent = false;
 	b->seq = seq;
 	b->first_ns = 0;
 	b->later_ns = 0;
@@ -317,10 +333,55 @@ static int vpmem_add_slot(struct vpmem *v)
 	return virtqueue_add_sgs(v->vq, sgs, 1, 1, v->slot, GFP_ATOMIC);
 }
 
+/* R8: the batch in flight is answered; open a window if its callers may come back. */
+static void vpmem_open_window(struct vpmem *v, u64 took, u64 now)
+{
+	unsigned int callers = v->in_flight.count + v->gathering.count;
+	struct vpmem_hold *h = &v->hold;
+
+	lockdep_assert_held(&v->lock);
+	h->callers = 0;
+	/* A timer that only ticks would hold far too long. */
+	if (callers < 2 || hrtimer_resolution > VPMEM_HOLD_MAX_NS)
+		return;
+	if (h->skip) {
+		h->skip--;
+		return;
+	}
+	h->callers = callers;
+	h->worth = callers - v->in_flight.count / 2;
+	h->from_ns = now;
+	h->length_ns = min_t(u64, div_u64(took, VPMEM_HOLD_PART), VPMEM_HOLD_MAX_NS);
+}
+
 /*
- * Submit the gathering batch if that is possible now. This is the place where
- * a window of anticipation would hold a batch back.
+ * R8: whether the gathering batch is to wait for more. What counts is how long
+ * its first member has been held; one that came after the window is not.
  */
+static bool vpmem_hold_batch(struct vpmem *v)
+{
+	struct vpmem_batch *b = &v->gathering;
+	struct vpmem_hold *h = &v->hold;
+	u64 from = max(b->first_ns, h->from_ns), until = from + h->length_ns;
+
+	lockdep_assert_held(&v->lock);
+	if (!h->callers)
+		return false;
+	if (b->count < h->callers && !b->urgent && from < h->from_ns + h->length_ns &&
+	    ktime_get_ns() < until) {
+		if (!hrtimer_is_queued(&h->timer))
+			hrtimer_start(&h->timer, ns_to_ktime(until), HRTIMER_MODE_ABS);
+		return true;
+	}
+
+	/* Callers that do not come back are not waited for ever more often. */
+	h->backoff = b->count >= h->worth ? 0 : min(2 * h->backoff + 1, VPMEM_HOLD_SKIP_MAX);
+	h->skip = h->backoff;
+	h->callers = 0;
+	return false;
+}
+
+/* Submit the gathering batch if that is possible now, and not to be put off. */
 void vpmem_submit(struct vpmem *v, struct vpmem_section *s)
 {
 	u64 seq = v->gathering.seq;
@@ -328,7 +389,7 @@ void vpmem_submit(struct vpmem *v, struct vpmem_section *s)
 
 	lockdep_assert_held(&v->lock);
 	if (!v->gathering.count || v->slot_busy || !v->vq || v->parked ||
-	    !(BIT(v->state) & VPMEM_SUBMITTING))
+	    !(BIT(v->state) & VPMEM_SUBMITTING) || vpmem_hold_batch(v))
 		return;
 
 	err = vpmem_add_slot(v);
@@ -357,6 +418,17 @@ void vpmem_submit(struct vpmem *v, struct vpmem_section *s)
 
 	if (!virtqueue_kick(v->vq))
 		vpmem_break_locked(v, VPMEM_REASON_NOTIFY, s);
+}
+
+static enum hrtimer_restart vpmem_window_ends(struct hrtimer *timer)
+{
+	struct vpmem *v = container_of(timer, struct vpmem, hold.timer);
+	struct vpmem_section s;
+
+	vpmem_lock(v, &s);
+	vpmem_submit(v, &s);
+	vpmem_unlock(v, &s);
+	return HRTIMER_NORESTART;
 }
 
 /* -------------------------------------------------------------- answers */
@@ -434,6 +506,7 @@ static void vpmem_judge(struct vpmem *v, unsigned int len, struct vpmem_section 
 		vpmem_host_failed(v, s, now);
 	} else if (v->in_flight.seq) {
 		trace_virtio_pmem_complete(v->name, v->in_flight.seq, took, 0);
+		vpmem_open_window(v, took, now);
 		vpmem_batch_take(v, &v->in_flight, s, 0, now);
 	}
 }
@@ -559,6 +632,7 @@ static int vpmem_join_waiter(struct vpmem *v, struct vpmem_waiter *w, bool atomi
 	w->seq = v->gathering.seq;
 	err = vpmem_join(v, w->joined_ns, false);
 	if (!err) {
+		v->gathering.urgent |= atomic;
 		list_add_tail(&w->list, &v->gathering.waiters);
 		vpmem_submit(v, &s);
 	}
@@ -664,6 +738,7 @@ void vpmem_engine_init(struct vpmem *v)
 	init_waitqueue_head(&v->idle);
 	INIT_WORK(&v->publish, vpmem_publish);
 	INIT_DELAYED_WORK(&v->retry, vpmem_retry);
+	vpmem_setup_timer(&v->hold.timer, vpmem_window_ends);
 	v->state = VPMEM_ACTIVE;
 	v->policy = vpmem_default_policy;
 	v->stall_timeout_ms = VIRTIO_PMEM_STALL_TIMEOUT_MS_DEFAULT;
@@ -687,6 +762,7 @@ void vpmem_close(struct vpmem *v)
 /* Nothing runs afterwards. A callback could begin it anew, so there is no queue any more. */
 void vpmem_stop(struct vpmem *v)
 {
+	hrtimer_cancel(&v->hold.timer);
 	cancel_delayed_work_sync(&v->watch);
 	cancel_delayed_work_sync(&v->retry);
 }

@@ -14,6 +14,7 @@
 #include <linux/bio.h>
 #include <linux/blkdev.h>
 #include <linux/cache.h>
+#include <linux/hrtimer.h>
 #include <linux/libnvdimm.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
@@ -86,9 +87,21 @@ struct vpmem_batch {
 	struct bio_list bios;
 	unsigned int count;		/* of both */
 	unsigned int async;		/* of bios */
+	bool urgent;			/* a member may not sleep: not to be held */
 	u64 seq;			/* number of the host flush */
 	u64 first_ns;
 	u64 later_ns;
+};
+
+/* A window in which the gathering batch is held back (R8 in flush.c). */
+struct vpmem_hold {
+	unsigned int callers;		/* until so many wait; 0: there is none */
+	unsigned int worth;		/* it was worth it if so many came */
+	u64 from_ns;
+	u64 length_ns;
+	unsigned int skip;		/* so many answers open none */
+	unsigned int backoff;		/* what skip was last set to */
+	struct hrtimer timer;
 };
 
 struct vpmem {
@@ -136,6 +149,7 @@ struct vpmem {
 	struct vpmem_batch in_flight;	/* answered by the current host flush */
 	u64 answered;			/* batches up to this seq have left */
 	u64 submitted_ns;
+	struct vpmem_hold hold;
 	unsigned int depth_max;
 	u64 stats[VIRTIO_PMEM_STATS];
 	u64 latency[VIRTIO_PMEM_LATENCY_BINS];
