@@ -31,17 +31,35 @@
 /* ---------------------------------------------------------------- time */
 
 /*
- * A device may say in its status that it needs a reset. Asking it can sleep.
- * All ones is a device that has gone.
+ * A device may say in its status that it needs a reset, or that somebody else
+ * has reset it. Asking it can sleep.
  */
-static void vpmem_check_status(struct vpmem *v)
+bool vpmem_needs_reset(struct vpmem *v)
 {
 	u8 status = v->vdev->config->get_status(v->vdev);
 
-	if (status == VPMEM_STATUS_GONE)
-		vpmem_break(v, VPMEM_REASON_GONE);
-	else if (status & VIRTIO_CONFIG_S_NEEDS_RESET)
-		vpmem_break(v, VPMEM_REASON_NEEDS_RESET);
+	return status & VIRTIO_CONFIG_S_NEEDS_RESET || !(status & VIRTIO_CONFIG_S_DRIVER_OK);
+}
+
+/* All ones is a device that has gone, or one that sleeps already. */
+bool vpmem_is_gone(struct vpmem *v)
+{
+	return v->vdev->config->get_status(v->vdev) == VPMEM_STATUS_GONE;
+}
+
+static void vpmem_check_status(struct vpmem *v)
+{
+	struct vpmem_section s;
+	bool gone = vpmem_is_gone(v);
+
+	if (!gone && !vpmem_needs_reset(v))
+		return;
+	vpmem_lock(v, &s);
+	if (gone && !v->suspending)
+		vpmem_break_locked(v, VPMEM_REASON_GONE, &s);
+	else if (!gone && v->state != VPMEM_RECOVERING)
+		vpmem_break_locked(v, VPMEM_REASON_NEEDS_RESET, &s);
+	vpmem_unlock(v, &s);
 }
 
 /*
@@ -56,7 +74,8 @@ static void vpmem_look(struct vpmem *v)
 
 	vpmem_lock(v, &s);
 	look = v->vq && (v->config_changed ||
-			 (v->slot_busy && ktime_get_ns() - v->submitted_ns >= VPMEM_LOOK_NS));
+			 (v->in_flight.seq && ktime_get_ns() - v->submitted_ns >=
+			  VPMEM_LOOK_MS * NSEC_PER_MSEC));
 	v->config_changed = false;
 	vpmem_unlock(v, &s);
 
@@ -78,14 +97,18 @@ static bool vpmem_passed(u64 since, u32 limit_ms, u64 now, u64 *next)
 
 static void vpmem_watch_stall(struct vpmem *v, struct vpmem_section *s, u64 now, u64 *next)
 {
+	bool stalled;
+
 	if (!v->in_flight.seq)
 		return;
-	*next = min_t(u64, *next, VPMEM_LOOK_NS);
-	if (v->stalled || !vpmem_passed(v->submitted_ns, v->stall_timeout_ms, now, next))
+	*next = min_t(u64, *next, VPMEM_LOOK_MS * NSEC_PER_MSEC);
+	stalled = vpmem_passed(v->submitted_ns, v->stall_timeout_ms, now, next);
+	if (stalled == v->stalled)
 		return;
-	v->stalled = true;
-	v->stats[VIRTIO_PMEM_STAT_STALLS]++;
-	s->stalled = true;
+	/* It may also end, when the administrator grants more time. */
+	v->stalled = stalled;
+	v->stats[VIRTIO_PMEM_STAT_STALLS] += stalled;
+	s->stalled = stalled;
 	vpmem_changed(v);
 }
 
@@ -106,18 +129,23 @@ static void vpmem_watch_deadline(struct vpmem *v, struct vpmem_section *s, u64 n
 
 	if (!v->deadline || v->state == VPMEM_BROKEN)
 		return;
-	*next = min_t(u64, *next, VPMEM_LOOK_NS);
+	*next = min_t(u64, *next, VPMEM_LOOK_MS * NSEC_PER_MSEC);
 	if ((v->in_flight.seq || v->gathering.count) &&
 	    vpmem_passed(since, v->stall_timeout_ms, now, next))
 		vpmem_break_locked(v, VPMEM_REASON_TIMEOUT, s);
 }
 
-/* A transport that took the device away and does not bring it back must not hang anyone. */
+/*
+ * A transport that took the device away and does not bring it back must not hang
+ * anyone. A recover may try; should the transport come later, it begins anew.
+ */
 static void vpmem_watch_parked(struct vpmem *v, struct vpmem_section *s, u64 now, u64 *next)
 {
-	if (v->parked && !v->vq && !v->suspending &&
-	    vpmem_passed(v->parked_ns, v->stall_timeout_ms, now, next))
-		vpmem_break_locked(v, VPMEM_REASON_GONE, s);
+	if (!v->parked || v->vq || v->suspending ||
+	    !vpmem_passed(v->detached_ns, v->stall_timeout_ms, now, next))
+		return;
+	v->parked = false;
+	vpmem_break_locked(v, VPMEM_REASON_GONE, s);
 }
 
 static void vpmem_watch(struct work_struct *work)
@@ -134,8 +162,9 @@ static void vpmem_watch(struct work_struct *work)
 	vpmem_watch_parked(v, &s, now, &next);
 	vpmem_watch_deadline(v, &s, now, &next);
 	vpmem_unlock(v, &s);
+	/* What is pending by now is newer, and sooner or as soon as it must be. */
 	if (next != U64_MAX)
-		mod_delayed_work(vpmem_wq, &v->watch, nsecs_to_jiffies(next) + 1);
+		queue_delayed_work(vpmem_wq, &v->watch, nsecs_to_jiffies(next) + 1);
 }
 
 /* From any context. */
@@ -196,7 +225,7 @@ static int vpmem_quiesce_begin(struct vpmem *v)
 	}
 }
 
-/* What has become of a quiesce: a negative errno, 0, or 1 while the host is busy. */
+/* What has become of a quiesce: a negative errno, or 0. */
 static int vpmem_quiesce_result(struct vpmem *v)
 {
 	struct vpmem_section s;
@@ -204,13 +233,21 @@ static int vpmem_quiesce_result(struct vpmem *v)
 
 	vpmem_lock(v, &s);
 	if (v->state == VPMEM_QUIESCED)
-		result = v->slot_busy;
+		result = 0;
 	else if (v->state == VPMEM_BROKEN)
 		result = -EIO;
+	else if (v->atomic_callers)
+		result = -EOPNOTSUPP;
 	else
 		result = vpmem_refusal(v) ?: -ETIMEDOUT;
 	vpmem_unlock(v, &s);
 	return result;
+}
+
+/* Without the lock, whose release wakes v->idle, and so would keep us awake. */
+static bool vpmem_is_settled(struct vpmem *v)
+{
+	return !READ_ONCE(v->slot_state) || READ_ONCE(v->state) != VPMEM_QUIESCED;
 }
 
 /*
@@ -235,13 +272,11 @@ int vpmem_quiesce(struct vpmem *v)
 		return err;
 
 	vpmem_look_soon(v);
-	do {
-		err = wait_event_interruptible(v->idle, vpmem_quiesce_result(v) <= 0);
-		if (err)
-			vpmem_resume(v);
-		else
-			err = vpmem_quiesce_result(v);
-	} while (err > 0);
+	err = wait_event_interruptible(v->idle, vpmem_is_settled(v));
+	if (err)
+		vpmem_resume(v);
+	else
+		err = vpmem_quiesce_result(v);
 	/* Each change that an administrator makes is an event of its own. */
 	flush_work(&v->publish);
 	return err;
@@ -294,14 +329,13 @@ int vpmem_end_recovery(struct vpmem *v, enum vpmem_reason reason)
 		err = 0;
 	}
 	vpmem_unlock(v, &s);
-	vpmem_look_soon(v);
 	flush_work(&v->publish);
 	return err;
 }
 
 /* ------------------------------------------- suspend, power-off, removal */
 
-/* There is a queue, which nothing is submitted to yet. */
+/* There is a queue, and the device is ready, which a look at its status expects. */
 void vpmem_attach_queue(struct vpmem *v, struct virtqueue *vq)
 {
 	struct vpmem_section s;
@@ -314,7 +348,14 @@ void vpmem_attach_queue(struct vpmem *v, struct virtqueue *vq)
 /* The queue is about to go, and the device not to be touched: wait for who does. */
 void vpmem_detach_queue(struct vpmem *v)
 {
-	vpmem_attach_queue(v, NULL);
+	struct vpmem_section s;
+
+	vpmem_lock(v, &s);
+	v->vq = NULL;
+	v->detached_ns = ktime_get_ns();
+	if (v->slot_state == VPMEM_SLOT_IN_RING)
+		v->slot_state = VPMEM_SLOT_LOST;
+	vpmem_unlock(v, &s);
 	cancel_delayed_work_sync(&v->watch);
 }
 
@@ -330,11 +371,10 @@ int vpmem_park(struct vpmem *v)
 
 	vpmem_lock(v, &s);
 	v->parked = true;
-	v->parked_ns = ktime_get_ns();
-	limit = v->stall_timeout_ms;
+	limit = min_t(u32, v->stall_timeout_ms, VPMEM_PARK_LIMIT_MS);
 	vpmem_unlock(v, &s);
 
-	return wait_event_timeout(v->idle, !READ_ONCE(v->slot_busy) || vpmem_is_broken(v),
+	return wait_event_timeout(v->idle, !READ_ONCE(v->slot_state) || vpmem_is_broken(v),
 				  msecs_to_jiffies(limit)) ? 0 : -EBUSY;
 }
 
@@ -369,12 +409,9 @@ static int vpmem_pm_event(struct notifier_block *nb, unsigned long event, void *
 	else if (prepare && (v->state == VPMEM_QUIESCED || v->state == VPMEM_RECOVERING))
 		why = vpmem_state_names[v->state];
 	v->suspending = prepare && !why;
-	/* A restore that failed before it reached us: recover may try again. */
-	if (!prepare && v->parked) {
-		v->parked = false;
-		vpmem_break_locked(v, VPMEM_REASON_GONE, &s);
-	}
 	vpmem_unlock(v, &s);
+	/* A restore that failed before it reached us is noticed there. */
+	vpmem_look_soon(v);
 
 	if (!why)
 		return NOTIFY_DONE;
@@ -400,6 +437,10 @@ static int vpmem_reboot_event(struct notifier_block *nb, unsigned long event, vo
 	vpmem_set_deadline(v, &s);
 	vpmem_unlock(v, &s);
 	vpmem_look_soon(v);
+
+	/* A recover must not bring a device to life that has been shut down. */
+	mutex_lock(&v->control);
+	mutex_unlock(&v->control);
 	return NOTIFY_DONE;
 }
 

@@ -17,14 +17,15 @@
  *
  * A queue has generations: freeze, reset and recover take it away, and restore
  * sets up the next. The driver core calls probe, remove, freeze and restore one
- * at a time; v->control adds recover, which an administrator asks for.
+ * at a time; v->control adds recover, which an administrator asks for, and the
+ * transport's reset.
  */
 #include <linux/delay.h>
 #include <linux/err.h>
 #include <linux/jiffies.h>
 #include <linux/kmemleak.h>
 #include <linux/module.h>
-#include <linux/sched.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
@@ -131,7 +132,7 @@ static void vpmem_delete_queue(struct vpmem *v)
  */
 static void vpmem_free_slot(struct vpmem *v)
 {
-	if (v->slot_busy) {
+	if (v->slot_state != VPMEM_SLOT_OURS) {
 		dev_warn(&v->vdev->dev, "the device kept its request: leaking %zu bytes\n",
 			 sizeof(*v->slot));
 		kmemleak_not_leak(v->slot);
@@ -142,6 +143,8 @@ static void vpmem_free_slot(struct vpmem *v)
 
 static void vpmem_free(struct vpmem *v)
 {
+	v->vdev->priv = NULL;
+	vpmem_stop(v);
 	vpmem_free_slot(v);
 	kfree(v);
 }
@@ -169,26 +172,25 @@ static int vpmem_probe(struct virtio_device *vdev)
 		return -ENOMEM;
 	v->slot = kzalloc(sizeof(*v->slot), GFP_KERNEL);
 	if (!v->slot) {
-		err = -ENOMEM;
-		goto err_free;
+		kfree(v);
+		return -ENOMEM;
 	}
 	v->vdev = vdev;
 	v->name = dev_name(&vdev->dev);
+	vpmem_engine_init(v);
+	vpmem_control_init(v);
 	vdev->priv = v;
 
 	err = vpmem_read_range(vdev, &v->start, &v->size);
 	if (err)
 		goto err_free;
-
-	vpmem_engine_init(v);
-	vpmem_control_init(v);
 	vq = vpmem_find_queue(vdev);
 	if (IS_ERR(vq)) {
 		err = PTR_ERR(vq);
 		goto err_free;
 	}
-	vpmem_attach_queue(v, vq);
 	virtio_device_ready(vdev);
+	vpmem_attach_queue(v, vq);
 
 	err = vpmem_control_start(v);
 	if (err)
@@ -203,7 +205,6 @@ err_stop:
 err_close:
 	vpmem_close(v);
 	vpmem_delete_queue(v);
-	vpmem_stop(v);
 err_free:
 	vpmem_free(v);
 	return err;
@@ -223,16 +224,21 @@ static void vpmem_remove(struct virtio_device *vdev)
 	vpmem_control_stop(v);
 	vpmem_close(v);
 	vpmem_delete_queue(v);
-	vpmem_stop(v);
 	put_device(v->region_dev);
 	vpmem_free(v);
 }
 
-/* In an interrupt, perhaps. Never before probe has ended, nor once remove has begun. */
+/*
+ * In an interrupt, perhaps. A recover that ends after remove has begun lets these
+ * come until the queue is gone, and in the next probe: so what is looked for is
+ * looked at only with a queue, and vpmem_free() stops the look.
+ */
 static void vpmem_config_changed(struct virtio_device *vdev)
 {
-	struct vpmem *v = vdev->priv;
+	struct vpmem *v = READ_ONCE(vdev->priv);
 
+	if (!v)
+		return;
 	WRITE_ONCE(v->config_changed, true);
 	vpmem_look_soon(v);
 }
@@ -254,12 +260,49 @@ static enum vpmem_reason vpmem_renew_queue(struct vpmem *v)
 	vq = vpmem_find_queue(vdev);
 	if (IS_ERR(vq))
 		return VPMEM_REASON_VIRTQUEUE;
-	vpmem_attach_queue(v, vq);
 	virtio_device_ready(vdev);
+	vpmem_attach_queue(v, vq);
 	return VPMEM_REASON_NONE;
 }
 
-/* ------------------------------------------------------------- suspend */
+/* ----------------------------------------------------- suspend and reset */
+
+/*
+ * The device is the transport's until it is brought back. Whoever allocates here
+ * must not have to wait for a flush, which gathers, to get memory: that is what
+ * NOIO says.
+ */
+static void vpmem_lock_control(struct vpmem *v, unsigned int *noio)
+{
+	mutex_lock(&v->control);
+	*noio = memalloc_noio_save();
+}
+
+static void vpmem_unlock_control(struct vpmem *v, unsigned int noio)
+{
+	memalloc_noio_restore(noio);
+	mutex_unlock(&v->control);
+}
+
+/* What could not be restored is broken, and can be recovered. */
+static int vpmem_bring_back(struct vpmem *v)
+{
+	enum vpmem_reason reason;
+	unsigned int noio;
+
+	vpmem_lock_control(v, &noio);
+	/* Brought back by a recover meanwhile, and reset again since. */
+	if (v->vq) {
+		vpmem_detach_queue(v);
+		v->vdev->config->del_vqs(v->vdev);
+	}
+	reason = vpmem_renew_queue(v);
+	if (reason)
+		vpmem_break(v, reason);
+	vpmem_unpark(v);
+	vpmem_unlock_control(v, noio);
+	return reason ? -EIO : 0;
+}
 
 /*
  * Requests gather until restore: a suspend fails none and loses none (F11, F12).
@@ -268,11 +311,12 @@ static enum vpmem_reason vpmem_renew_queue(struct vpmem *v)
 static int __maybe_unused vpmem_freeze(struct virtio_device *vdev)
 {
 	struct vpmem *v = vdev->priv;
+	unsigned int noio;
 	int err;
 
 	if (READ_ONCE(v->recoverer) == current)
 		return 0;
-	mutex_lock(&v->control);
+	vpmem_lock_control(v, &noio);
 	err = vpmem_park(v);
 	if (err) {
 		dev_err(&vdev->dev, "%s: the host does not answer a flush: not suspending\n",
@@ -282,67 +326,95 @@ static int __maybe_unused vpmem_freeze(struct virtio_device *vdev)
 		vpmem_delete_queue(v);
 		vpmem_look_soon(v);
 	}
-	mutex_unlock(&v->control);
+	vpmem_unlock_control(v, noio);
 	return err;
 }
 
-/* What could not be restored is broken, and can be recovered. */
 static int __maybe_unused vpmem_restore(struct virtio_device *vdev)
 {
 	struct vpmem *v = vdev->priv;
-	enum vpmem_reason reason;
 
 	if (READ_ONCE(v->recoverer) == current) {
 		v->renewed = vpmem_renew_queue(v);
 		return v->renewed ? -EIO : 0;
 	}
-	mutex_lock(&v->control);
-	reason = vpmem_renew_queue(v);
-	if (reason)
-		vpmem_break(v, reason);
-	vpmem_unpark(v);
-	mutex_unlock(&v->control);
-	return reason ? -EIO : 0;
+	return vpmem_bring_back(v);
+}
+
+/*
+ * The transport is about to reset the device, whatever we say: a request that
+ * the device keeps is lost. Unlike a suspend, a reset can meet an unbind of the
+ * virtio device, so it takes the lock that probe and remove are called with.
+ */
+static int __maybe_unused vpmem_reset_prepare(struct virtio_device *vdev)
+{
+	unsigned int noio;
+	struct vpmem *v;
+
+	device_lock(&vdev->dev);
+	v = vdev->priv;
+	if (v) {
+		vpmem_lock_control(v, &noio);
+		if (vpmem_park(v))
+			vpmem_break(v, VPMEM_REASON_TIMEOUT);
+		vpmem_delete_queue(v);
+		vpmem_look_soon(v);
+		vpmem_unlock_control(v, noio);
+	}
+	device_unlock(&vdev->dev);
+	return 0;
+}
+
+static int __maybe_unused vpmem_reset_done(struct virtio_device *vdev)
+{
+	int err = 0;
+
+	device_lock(&vdev->dev);
+	if (vdev->priv)
+		err = vpmem_bring_back(vdev->priv);
+	device_unlock(&vdev->dev);
+	return err;
 }
 
 /* ------------------------------------------------------------- recover */
 
-/* Whether only a reset helps. The device must be there. */
-static bool vpmem_needs_reset(struct vpmem *v)
-{
-	return !v->vq || virtqueue_is_broken(v->vq) ||
-	       v->vdev->config->get_status(v->vdev) & VIRTIO_CONFIG_S_NEEDS_RESET;
-}
-
 /*
- * Take the queue away if queue or device are at fault, and wait for the request
- * that the device has not returned: on a queue that is well through its ring,
- * after a reset in the memory that the device then writes. A device that forgets
- * its requests at a reset, as the specification wants, never writes it; the next
+ * Take the queue away if a reset is all that helps, and wait for the request that
+ * the device has not returned: on a queue that is well through its ring, after a
+ * reset in the memory that the device then writes. A device that forgets its
+ * requests at a reset, as the specification wants, never writes it; the next
  * recover goes on without (R5 makes that safe). Returns 0, or
  * -ETIMEDOUT	no answer for stall_timeout_ms;
  * -EINTR	a signal came;
  * -ENODEV	the driver is being unbound;
+ * -EBUSY	the system is being shut down;
  * -EIO		the region broke meanwhile.
  */
 static int vpmem_await_old_answer(struct vpmem *v)
 {
 	unsigned long end = jiffies + msecs_to_jiffies(READ_ONCE(v->stall_timeout_ms));
+	enum vpmem_slot_state state;
 
 	for (;;) {
-		if (v->vq && ((v->slot_busy && v->slot_given_up) || vpmem_needs_reset(v)))
+		vpmem_reap_all(v);
+		if (v->vq && (READ_ONCE(v->slot_state) >= VPMEM_SLOT_LOST ||
+			      virtqueue_is_broken(v->vq) || vpmem_needs_reset(v)))
 			vpmem_delete_queue(v);
-		if (!READ_ONCE(v->slot_busy) || v->slot_given_up)
-			return 0;
-		if (!v->vq && vpmem_slot_is_written(v)) {
-			v->slot_given_up = true;
+		state = READ_ONCE(v->slot_state);
+		if ((state == VPMEM_SLOT_LOST || state == VPMEM_SLOT_GIVEN_UP) && !v->vq &&
+		    vpmem_slot_is_written(v)) {
 			vpmem_judge_written(v);
-			return READ_ONCE(v->state) == VPMEM_RECOVERING ? 0 : -EIO;
+			state = VPMEM_SLOT_JUDGED;
 		}
-		if (READ_ONCE(v->leaving))
-			return -ENODEV;
+
 		if (READ_ONCE(v->state) != VPMEM_RECOVERING)
 			return -EIO;
+		if (READ_ONCE(v->leaving))
+			return -ENODEV;
+		if (READ_ONCE(v->deadline))
+			return -EBUSY;
+		if (state != VPMEM_SLOT_IN_RING && state != VPMEM_SLOT_LOST)
+			return 0;
 		if (time_after(jiffies, end))
 			return -ETIMEDOUT;
 		if (msleep_interruptible(VPMEM_ANSWER_LOOK_MS))
@@ -354,18 +426,20 @@ static int vpmem_await_old_answer(struct vpmem *v)
 static enum vpmem_reason vpmem_renew_device(struct vpmem *v, struct vpmem_slot **fresh)
 {
 	struct virtio_device *vdev = v->vdev;
+	struct vpmem_section s;
 	int err;
 
-	if (v->slot_busy) {
+	if (vpmem_is_gone(v))
+		return VPMEM_REASON_GONE;
+	if (v->slot_state != VPMEM_SLOT_OURS) {
 		vpmem_free_slot(v);
+		vpmem_lock(v, &s);
 		v->slot = *fresh;
-		v->slot_busy = false;
+		v->slot_state = VPMEM_SLOT_OURS;
+		vpmem_unlock(v, &s);
 		*fresh = NULL;
 	}
-	v->slot_given_up = false;
 
-	if (vdev->config->get_status(vdev) == VPMEM_STATUS_GONE)
-		return VPMEM_REASON_GONE;
 	/* Not to be taken for a device that its driver gave up. */
 	virtio_reset_device(vdev);
 	v->renewed = VPMEM_REASON_VIRTQUEUE;
@@ -380,10 +454,11 @@ static int vpmem_recover_device(struct vpmem *v, struct vpmem_slot **fresh,
 				enum vpmem_reason *reason)
 {
 	struct device *dev = &v->vdev->dev;
+	struct vpmem_section s;
 	int err;
 
 	*reason = READ_ONCE(v->reason);
-	if (v->vdev->config->get_status(v->vdev) == VPMEM_STATUS_GONE) {
+	if (vpmem_is_gone(v)) {
 		*reason = VPMEM_REASON_GONE;
 		return -ENODEV;
 	}
@@ -391,7 +466,10 @@ static int vpmem_recover_device(struct vpmem *v, struct vpmem_slot **fresh,
 	if (err == -ETIMEDOUT) {
 		dev_err(dev, "%s: no answer to the old flush: recover once more to go on without\n",
 			v->name);
-		v->slot_given_up = true;
+		vpmem_lock(v, &s);
+		if (v->slot_state != VPMEM_SLOT_OURS)
+			v->slot_state = VPMEM_SLOT_GIVEN_UP;
+		vpmem_unlock(v, &s);
 		*reason = VPMEM_REASON_TIMEOUT;
 	}
 	if (err)
@@ -411,6 +489,7 @@ int vpmem_recover(struct vpmem *v)
 {
 	enum vpmem_reason reason;
 	struct vpmem_slot *fresh;
+	unsigned int noio;
 	int err, end;
 
 	fresh = kzalloc(sizeof(*fresh), GFP_KERNEL);
@@ -419,35 +498,17 @@ int vpmem_recover(struct vpmem *v)
 	err = mutex_lock_interruptible(&v->control);
 	if (err)
 		goto out_free;
+	noio = memalloc_noio_save();
 	err = vpmem_begin_recovery(v);
 	if (err > 0) {
 		err = vpmem_recover_device(v, &fresh, &reason);
 		end = vpmem_end_recovery(v, reason);
 		err = err ?: end;
 	}
-	mutex_unlock(&v->control);
+	vpmem_unlock_control(v, noio);
 out_free:
 	kfree(fresh);
 	return err;
-}
-
-/* -------------------------------------------------------------- reset */
-
-/*
- * The transport is about to reset the device, whatever we say: a request that
- * the device keeps is lost.
- */
-static int __maybe_unused vpmem_reset_prepare(struct virtio_device *vdev)
-{
-	struct vpmem *v = vdev->priv;
-
-	mutex_lock(&v->control);
-	if (vpmem_park(v))
-		vpmem_break(v, VPMEM_REASON_TIMEOUT);
-	vpmem_delete_queue(v);
-	vpmem_look_soon(v);
-	mutex_unlock(&v->control);
-	return 0;
 }
 
 static const struct virtio_device_id vpmem_ids[] = {
@@ -476,7 +537,7 @@ static struct virtio_driver vpmem_driver = {
 #endif
 #if VPMEM_RESET_CALLBACKS
 	.reset_prepare		= vpmem_reset_prepare,
-	.reset_done		= vpmem_restore,
+	.reset_done		= vpmem_reset_done,
 #endif
 };
 

@@ -60,6 +60,7 @@
 #include <linux/jiffies.h>
 #include <linux/ktime.h>
 #include <linux/nmi.h>
+#include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/timekeeping.h>
 #include <linux/virtio_config.h>
@@ -272,6 +273,8 @@ bool vpmem_set_state(struct vpmem *v, enum vpmem_state state, enum vpmem_reason 
 		return false;
 	v->state = state;
 	v->reason = reason;
+	/* What is to be watched has changed as well. */
+	vpmem_look_soon(v);
 	v->stats[VIRTIO_PMEM_STAT_LAST_CHANGE_NS] = ktime_get_boottime_ns();
 	trace_virtio_pmem_state(v->name, vpmem_state_names[state], vpmem_reason_names[reason]);
 	vpmem_changed(v);
@@ -388,7 +391,7 @@ void vpmem_submit(struct vpmem *v, struct vpmem_section *s)
 	int err;
 
 	lockdep_assert_held(&v->lock);
-	if (!v->gathering.count || v->slot_busy || !v->vq || v->parked ||
+	if (!v->gathering.count || v->slot_state || !v->vq || v->parked ||
 	    !(BIT(v->state) & VPMEM_SUBMITTING) || vpmem_hold_batch(v))
 		return;
 
@@ -406,15 +409,14 @@ void vpmem_submit(struct vpmem *v, struct vpmem_section *s)
 		return;
 	}
 
-	v->slot_busy = true;
+	v->slot_state = VPMEM_SLOT_IN_RING;
 	v->in_flight = v->gathering;
 	INIT_LIST_HEAD(&v->in_flight.waiters);
 	list_splice_init(&v->gathering.waiters, &v->in_flight.waiters);
 	vpmem_batch_init(&v->gathering, seq + 1);
 	v->submitted_ns = ktime_get_ns();
 	trace_virtio_pmem_submit(v->name, seq, v->in_flight.count);
-	if (!delayed_work_pending(&v->watch))
-		queue_delayed_work(vpmem_wq, &v->watch, nsecs_to_jiffies(VPMEM_LOOK_NS));
+	queue_delayed_work(vpmem_wq, &v->watch, msecs_to_jiffies(VPMEM_LOOK_MS));
 
 	if (!virtqueue_kick(v->vq))
 		vpmem_break_locked(v, VPMEM_REASON_NOTIFY, s);
@@ -456,12 +458,14 @@ bool vpmem_slot_is_written(struct vpmem *v)
 	return READ_ONCE(v->slot->resp.ret) != cpu_to_le32(VPMEM_NO_ANSWER);
 }
 
-/* The answer has come only there: of it, no more than a failure counts. */
+/* No ring returns the slot, but the device has answered: only a failure counts. */
 void vpmem_judge_written(struct vpmem *v)
 {
 	struct vpmem_section s;
 
 	vpmem_lock(v, &s);
+	/* The device's it stays: it may still put the id into a ring. */
+	v->slot_state = VPMEM_SLOT_JUDGED;
 	if (v->slot->resp.ret)
 		vpmem_host_failed(v, &s, ktime_get_ns());
 	vpmem_unlock(v, &s);
@@ -490,10 +494,11 @@ static void vpmem_judge(struct vpmem *v, unsigned int len, struct vpmem_section 
 		 * In the name of an older request, or a lie: nobody may hear
 		 * success, and the device may still write this one (R5).
 		 */
+		v->slot_state = VPMEM_SLOT_LOST;
 		vpmem_break_locked(v, VPMEM_REASON_STALE, s);
 		return;
 	}
-	v->slot_busy = false;
+	v->slot_state = VPMEM_SLOT_OURS;
 	if (v->stalled) {
 		v->stalled = false;
 		vpmem_changed(v);
@@ -526,8 +531,8 @@ static bool vpmem_reap(struct vpmem *v)
 		token = virtqueue_get_buf(v->vq, &len);
 		if (token)
 			vpmem_judge(v, len, &s);
-		/* An unknown or repeated id shows up only here. */
-		if (virtqueue_is_broken(v->vq))
+		/* An unknown or repeated id shows up only here. A recover resets anyway. */
+		if (virtqueue_is_broken(v->vq) && v->state != VPMEM_RECOVERING)
 			vpmem_break_locked(v, VPMEM_REASON_VIRTQUEUE, &s);
 		vpmem_submit(v, &s);
 	}
@@ -690,10 +695,13 @@ static int vpmem_poll(struct vpmem *v, struct vpmem_waiter *w)
 	return w->error;
 }
 
-/* Known only where the kernel counts preemption; elsewhere it is taken for no. */
+/*
+ * Known only where the kernel counts preemption; elsewhere it is taken for no.
+ * With PREEMPT_RT a spinlock leaves the holder preemptible, but within RCU.
+ */
 static bool vpmem_may_not_sleep(void)
 {
-	return IS_ENABLED(CONFIG_PREEMPT_COUNT) && !preemptible();
+	return (IS_ENABLED(CONFIG_PREEMPT_COUNT) && !preemptible()) || rcu_preempt_depth();
 }
 
 /* Flush, and sleep until the answer. Returns 0 or -EIO. */
@@ -780,7 +788,9 @@ void vpmem_snapshot(struct vpmem *v, struct vpmem_snapshot *snap)
 	snap->quiesce_timeout_ms = v->quiesce_timeout_ms;
 	snap->depth = v->gathering.count + v->in_flight.count;
 	snap->depth_max = v->depth_max;
-	snap->in_flight_ns = v->slot_busy ? ktime_get_ns() - v->submitted_ns : 0;
+	snap->in_flight_ns = 0;
+	if (v->slot_state == VPMEM_SLOT_IN_RING)
+		snap->in_flight_ns = ktime_get_ns() - v->submitted_ns;
 	memcpy(snap->stats, v->stats, sizeof(snap->stats));
 	memcpy(snap->latency, v->latency, sizeof(snap->latency));
 	vpmem_unlock(v, &s);

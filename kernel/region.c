@@ -8,6 +8,7 @@
 #include <linux/memory_hotplug.h>
 #include <linux/numa.h>
 #include <linux/ratelimit.h>
+#include <linux/sched/mm.h>
 #include <linux/sysfs.h>
 #include <linux/virtio_config.h>
 
@@ -289,6 +290,7 @@ void vpmem_publish(struct work_struct *work)
 	char *env[] = { state, reason, stalled, event, NULL };
 	struct vpmem_snapshot s;
 	bool changed, failed;
+	unsigned int noio;
 
 	/* libnvdimm adds the region later; whoever learns of it then reads the state. */
 	if (!kobj->state_in_sysfs)
@@ -317,7 +319,10 @@ void vpmem_publish(struct work_struct *work)
 		 VIRTIO_PMEM_REASON_HOST_ERROR);
 	if (!failed)
 		env[3] = NULL;
+	/* Memory must not wait for a flush that gathers until we have told of it. */
+	noio = memalloc_noio_save();
 	kobject_uevent_env(kobj, KOBJ_CHANGE, env);
+	memalloc_noio_restore(noio);
 	if (changed)
 		sysfs_notify(kobj, VIRTIO_PMEM_GROUP, VIRTIO_PMEM_ATTR_STATE);
 }

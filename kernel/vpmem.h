@@ -61,8 +61,20 @@ enum vpmem_policy {
 /* How often a recover looks for an answer in the memory of a slot. */
 #define VPMEM_ANSWER_LOOK_MS	10
 
-/* How often a flush in flight is looked after. */
-#define VPMEM_LOOK_NS		NSEC_PER_SEC
+/* How often a flush in flight is looked after: twice in the second that F10 grants. */
+#define VPMEM_LOOK_MS		500
+
+/* A suspend waits no longer for a flush in flight: a watchdog of the PM core's panics. */
+#define VPMEM_PARK_LIMIT_MS	60000
+
+/* Whose the slot is. From "in ring" on, the device may write it (R5). */
+enum vpmem_slot_state {
+	VPMEM_SLOT_OURS,
+	VPMEM_SLOT_IN_RING,	/* the ring returns it */
+	VPMEM_SLOT_LOST,	/* no ring does: reset, or returned but not written */
+	VPMEM_SLOT_GIVEN_UP,	/* a recover has waited for it in vain */
+	VPMEM_SLOT_JUDGED,	/* lost, but what was written into it is known */
+};
 
 /* The status of a device that is not there any more reads as all ones. */
 #define VPMEM_STATUS_GONE	0xff
@@ -127,8 +139,7 @@ struct vpmem {
 	spinlock_t lock;
 	struct virtqueue *vq;		/* NULL while the device is reset */
 	struct vpmem_slot *slot;
-	bool slot_busy;			/* the device owns the slot */
-	bool slot_given_up;		/* a recover has waited for it in vain */
+	enum vpmem_slot_state slot_state;
 	bool parked;			/* freeze to restore: nothing is submitted */
 	bool suspending;		/* the system is, from prepare to post */
 	bool leaving;			/* remove has begun */
@@ -144,7 +155,7 @@ struct vpmem {
 	u32 stall_timeout_ms;
 	u32 quiesce_timeout_ms;
 	u64 quiesced_ns;		/* when the administrator last asked */
-	u64 parked_ns;
+	u64 detached_ns;		/* when the queue was taken away */
 	struct vpmem_batch gathering;	/* joined since the last submission */
 	struct vpmem_batch in_flight;	/* answered by the current host flush */
 	u64 answered;			/* batches up to this seq have left */
@@ -242,6 +253,8 @@ void vpmem_control_init(struct vpmem *v);
 int vpmem_control_start(struct vpmem *v);
 void vpmem_control_stop(struct vpmem *v);
 void vpmem_look_soon(struct vpmem *v);
+bool vpmem_needs_reset(struct vpmem *v);
+bool vpmem_is_gone(struct vpmem *v);
 int vpmem_quiesce(struct vpmem *v);
 void vpmem_resume(struct vpmem *v);
 int vpmem_park(struct vpmem *v);
