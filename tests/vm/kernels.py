@@ -200,7 +200,7 @@ def _mirror(source: Path, target: Path) -> bool:
     Unchanged files are not touched, so make rebuilds only what it must. Returns
     whether anything changed."""
     changed = False
-    built = re.compile(r".*(\.o|\.ko|\.mod|\.mod\.c|\.cmd|\.a|\.order|\.symvers|\.d)$")
+    built = re.compile(r".*(\.o|\.ko|\.log|\.mod|\.mod\.c|\.cmd|\.a|\.order|\.symvers|\.d)$")
     for directory, names, files in os.walk(source):
         names[:] = [n for n in names if not n.startswith((".", "build"))]
         here = target / Path(directory).relative_to(source)
@@ -225,8 +225,9 @@ def build_module(kernel: Kernel, name: str = "virtio_pmem", *, subdir: str = "ke
 
     It happens in build-vm/RELEASE, on a copy of kernel/ and include/: a module
     cannot be built beside its sources for two kernels. MAKE_ARGS (say,
-    "CHECK=1") are part of the directory's name. Raises RuntimeError with the
-    compiler's output, KernelMissing without headers."""
+    "CHECK=1") are part of the directory's name. What the compiler said is in
+    NAME.log beside the module. Raises RuntimeError with the compiler's output,
+    KernelMissing without headers."""
     if kernel.build is None:
         raise KernelMissing(f"no headers for {kernel.release}: run scripts/install-deps test")
     if not (source / "kernel" / "Makefile").exists():
@@ -236,11 +237,14 @@ def build_module(kernel: Kernel, name: str = "virtio_pmem", *, subdir: str = "ke
     result = place / subdir / f"{name}.ko"
     with locked(place):
         # The log is written last: with it and nothing changed, make has nothing to do.
-        log = place / "build.log"
+        log = result.with_suffix(".log")
         changed = _mirror(source / "kernel", place / "kernel")
         changed |= _mirror(source / "include", place / "include")
+        if changed:
+            for stale in place.rglob("*.log"):
+                stale.unlink()
         symbols = kernel.build.resolve() / "Module.symvers"
-        if not changed and result.exists() and log.exists() \
+        if result.exists() and log.exists() \
                 and (not symbols.exists() or log.stat().st_mtime > symbols.stat().st_mtime):
             return result
         log.unlink(missing_ok=True)

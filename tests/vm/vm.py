@@ -41,6 +41,7 @@ from typing import Any, NoReturn
 import hostfsync
 import initramfs
 import kernels
+import mock as mock_devices
 from kernels import Kernel, KernelMissing    # noqa: F401  (for those who import vm)
 
 QEMU = "qemu-system-x86_64"
@@ -69,7 +70,7 @@ _REPORT_START = re.compile(
     r"INFO: (task .* blocked|rcu|possible|inconsistent|trying to register|lockdep is turned off)|"
     r"rcu: INFO: |watchdog: |kmemleak: \d+ new suspected|Bad page state|"
     r"sysfs: cannot create duplicate|kobject_add_internal failed|kobject: .* is not initialized|"
-    r"=+ *BUG")
+    rf"{mock_devices.REPORT}|=+ *BUG")
 _REPORT_INSIDE = re.compile(
     r"scheduling while atomic|sleeping function called from invalid context|"
     r"possible (circular|recursive) locking|possible irq lock inversion|"
@@ -489,6 +490,7 @@ class Guest:
     modules     further modules of the kernel to put into the image
     module_files    further modules of ours (.ko) for /lib/modules/.../updates
     preload     modules loaded before the driver; replaces the usual ones
+    mock        number of mock devices (0 to 2) of mock_size each, see mock.py
     append      further words for the kernel's command line
     memory      MiB of RAM; cpus: number of virtual processors
     accel       "auto", "kvm" or "tcg"
@@ -507,6 +509,7 @@ class Guest:
                  build: str | os.PathLike[str] | None = None,
                  modules: Sequence[str] = (), module_files: Sequence[Path] = (),
                  preload: Sequence[str] = initramfs.PRELOAD,
+                 mock: int = 0, mock_size: int | str = "64M",
                  append: str = "", memory: int = 1024, cpus: int = 2, accel: str = "auto",
                  qemu_args: Sequence[str] = (), boot_timeout: float | None = None,
                  interactive: bool = False, keep: bool = False) -> None:
@@ -520,6 +523,8 @@ class Guest:
             "modules": modules, "module_files": list(module_files),
             "preload_modules": preload,
         }
+        self.mocks = [mock_devices.Mock(self, n) for n in range(mock)]
+        self._mock_bytes = mock * size_bytes(mock_size)
         self._driver_params = driver_params
         self._append = append
         self._memory = memory
@@ -586,6 +591,8 @@ class Guest:
         self.directory = Path(tempfile.mkdtemp(prefix=f"virtpmem-vm.{os.getpid()}."))
         image = self.directory / "initrd"
         driver, load = self._driver()
+        if self.mocks:
+            self._image_options["module_files"] += mock_devices.modules(self.kernel)
         if (build := self._image_options["build"]) is not None:
             if (build / "cli" / "pmemctl").exists() \
                     and "pmemctl" not in self._image_options["programs"]:
@@ -606,6 +613,9 @@ class Guest:
             raise GuestError(f"the guest booted badly: {self._trouble}", self.console)
         if self._hosts and self._hosts.files and not self._hosts.attached:
             raise GuestError("the preload is not in QEMU: fsyncs are not seen")
+        if self.mocks:
+            self.run(f"modprobe {mock_devices.MODULE} start={self._memory << 20:#x} "
+                     f"size={self._mock_bytes} devices={len(self.mocks)}")
 
     def _driver(self) -> tuple[Path | None, str]:
         load = f"virtio_pmem {self._driver_params}".strip()
@@ -648,7 +658,8 @@ class Guest:
         accel = accelerator(self.kernel) if self._accel == "auto" else self._accel
         ours, theirs = socket.socketpair()
         qmp_ours, qmp_theirs = socket.socketpair()
-        limit = self._memory + sum(size_bytes(d.size) for d in self.devices) // 2**20 + 4096
+        limit = (self._memory + (self._mock_bytes >> 20) + 4096
+                 + sum(size_bytes(d.size) for d in self.devices) // 2**20)
         console = self.console_path
         console.touch()
         chardev = (f"stdio,id=con,mux=off,signal=off,logfile={console}" if self._interactive
@@ -664,7 +675,7 @@ class Guest:
             "-accel", "tcg,thread=single" if accel == "tcg" else accel,
             # Five-level paging and KASAN do not go together under emulation.
             "-cpu", "max,la57=off", "-smp", str(self._cpus),
-            "-m", f"{self._memory}M,slots=32,maxmem={limit}M",
+            "-m", f"{self._memory + (self._mock_bytes >> 20)}M,slots=32,maxmem={limit}M",
             "-kernel", str(self.kernel.image), "-initrd", str(image),
             "-append", self._command_line(),
             "-chardev", chardev, "-serial", "chardev:con",
@@ -688,7 +699,9 @@ class Guest:
 
     def _command_line(self) -> str:
         quiet = " quiet" if self._interactive else ""
-        return f"{COMMAND_LINE}{quiet} {self._append}".strip()
+        # The mocks have what is behind the guest's own memory.
+        mock = f" memmap={self._mock_bytes:#x}${self._memory << 20:#x}" if self.mocks else ""
+        return f"{COMMAND_LINE}{quiet}{mock} {self._append}".strip()
 
     # -- the channel --
 
