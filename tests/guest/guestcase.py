@@ -143,6 +143,9 @@ class GuestCase(unittest.TestCase):
     size = "64M"
     programs: Sequence[str] = ()
     modules: Sequence[str] = ()
+    mock = 0
+    """How many mock devices there are, after the devices; see tests/vm/mock.py."""
+    append = ""
     bios = False
     """Whether vpmem_test_bio is to be loaded: see submit_bios()."""
     load = False
@@ -163,6 +166,7 @@ class GuestCase(unittest.TestCase):
             kernel = kernels.find(cls.kernel)
             guest = vm.Guest(kernel, cls.driver, driver_params=cls.params, devices=cls.devices,
                              size=cls.size, build=build_dir(), modules=cls.modules,
+                             mock=cls.mock, append=cls.append,
                              module_files=(test_modules(kernel) if cls.bios or cls.load else ()),
                              programs=["fsync-many", "flush-load", "poll-file", "uevents",
                                        *cls.programs])
@@ -194,6 +198,8 @@ class GuestCase(unittest.TestCase):
             return
         for host in self.guest.hosts:
             host.reset()
+        for mock in self.guest.mocks:
+            mock.heal()
         if self.driver == "ours":
             self.guest.run(HEAL, timeout=60)
         new = [report for report in self.guest.reports[self._reports:]
