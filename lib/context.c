@@ -49,6 +49,7 @@ VP_EXPORT int virtpmem_new(struct virtpmem_ctx **ret)
 	ctx->refs = 1;
 	ctx->log_priority = log_priority_from_env();
 	ctx->proc = "/proc";
+	ctx->rules = "/etc/udev/rules.d";
 	*ret = ctx;
 	return 0;
 }

@@ -25,6 +25,7 @@ VP_EXPORT const char *virtpmem_event_type_name(enum virtpmem_event_type type)
 		[VIRTPMEM_EVENT_REGION_REMOVED] = "region-removed",
 		[VIRTPMEM_EVENT_STATE] = "state",
 		[VIRTPMEM_EVENT_HOST_ERROR] = "host-error",
+		[VIRTPMEM_EVENT_STALLED] = "stalled",
 		[VIRTPMEM_EVENT_BAD_RANGES] = "bad-ranges",
 		[VIRTPMEM_EVENT_SETTING] = "setting",
 	};
@@ -93,6 +94,14 @@ VP_EXPORT int virtpmem_event_get_state(const struct virtpmem_event *event,
 VP_EXPORT const char *virtpmem_event_get_reason(const struct virtpmem_event *event)
 {
 	return event->reason;
+}
+
+VP_EXPORT int virtpmem_event_get_stalled(const struct virtpmem_event *event, bool *ret)
+{
+	if (!event->has_state)
+		return -EOPNOTSUPP;
+	*ret = event->stalled;
+	return 0;
 }
 
 VP_EXPORT uint64_t virtpmem_event_get_count(const struct virtpmem_event *event)

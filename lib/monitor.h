@@ -19,6 +19,7 @@ struct virtpmem_event {
 	bool has_state;
 	enum virtpmem_state state;
 	char *reason;
+	bool stalled;
 	const char *setting;
 	char *value;
 };

@@ -39,6 +39,7 @@ struct virtpmem_ctx {
 	void *log_userdata;
 	struct virtpmem_region *regions;
 	const char *proc;		/* where procfs is; the tests have one of their own */
+	const char *rules;		/* where udev's rules are; likewise */
 	pid_t *abandoned;		/* children that are still to be reaped */
 	size_t abandoned_count;
 };
@@ -121,6 +122,7 @@ int vp_read_u64s(const struct virtpmem_region *region, const char *file, size_t 
 		 uint64_t *values, size_t *count);
 int vp_read_link_name(const struct virtpmem_region *region, const char *file, enum vp_need need,
 		      char **ret);
+int vp_write(const struct virtpmem_region *region, const char *file, const char *text);
 int vp_malformed(const struct virtpmem_region *region, const char *file, const char *why);
 
 typedef int (*vp_entry_fn)(const char *name, void *data);
@@ -143,6 +145,13 @@ void vp_namespaces_free(struct virtpmem_namespace *ns);
 bool vp_region_has_group(const struct virtpmem_region *region);
 int vp_group_missing(const struct virtpmem_region *region, const char *file);
 #define VP_GROUP_FILE(attr)	VIRTIO_PMEM_GROUP "/" attr
+
+/* lock.c */
+int vp_region_lock(const struct virtpmem_region *region);
+pid_t vp_region_guard(const struct virtpmem_region *region, int lock_fd);
+
+/* settings.c */
+const char *vp_setting_file(enum virtpmem_setting setting);
 
 /* limit.c */
 struct vp_outcome {

@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -240,6 +241,28 @@ int vp_read_bool(const struct virtpmem_region *region, const char *file, enum vp
 		return vp_malformed(region, file, "neither 0 nor 1");
 	*ret = line[0] == '1';
 	return 0;
+}
+
+/* Writes one line, in one call of write(2), as a store of sysfs takes it. */
+int vp_write(const struct virtpmem_region *region, const char *file, const char *text)
+{
+	_cleanup_free_ char *line = NULL;
+	_cleanup_close_ int fd = -1;
+	ssize_t n;
+	int length;
+
+	length = asprintf(&line, "%s\n", text);
+	if (length < 0) {
+		line = NULL;
+		return -ENOMEM;
+	}
+	fd = openat(region->dirfd, file, O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0)
+		return vp_file_error(region, file, "cannot open for writing", errno, VP_REQUIRED);
+	n = write(fd, line, (size_t)length);
+	if (n < 0)
+		return vp_file_error(region, file, "cannot write", errno, VP_REQUIRED);
+	return n == length ? 0 : -EIO;
 }
 
 /*

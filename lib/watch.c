@@ -17,11 +17,6 @@
 
 #include "monitor.h"
 
-/* Files whose value is a setting: changed by a write, which inotify sees. */
-static const char *const settings[] = {
-	VIRTIO_PMEM_ATTR_ERROR_POLICY,
-};
-
 #define BADBLOCKS	"badblocks"
 
 /* @ours: the region has our driver's files; the rest but @bad is from them. */
@@ -29,8 +24,9 @@ struct look {
 	bool ours;
 	enum virtpmem_state state;
 	char *reason;
+	bool stalled;
 	uint64_t stats[VIRTPMEM_STAT_COUNT];
-	char *settings[ARRAY_SIZE(settings)];
+	char *settings[VIRTPMEM_SETTING_COUNT];
 	uint64_t bad;
 };
 
@@ -49,7 +45,7 @@ static void look_done(struct look *look)
 	size_t i;
 
 	free(look->reason);
-	for (i = 0; i < ARRAY_SIZE(settings); i++)
+	for (i = 0; i < VIRTPMEM_SETTING_COUNT; i++)
 		free(look->settings[i]);
 	*look = (struct look) { .bad = look->bad };
 }
@@ -66,6 +62,7 @@ static int read_engine(struct virtpmem_region *region, struct look *look)
 
 	for (tries = 0; tries < 8; tries++) {
 		uint64_t before = look->stats[VIRTPMEM_STAT_LAST_CHANGE_NS];
+		uint64_t stalls = look->stats[VIRTPMEM_STAT_STALLS];
 		struct virtpmem_stats *stats;
 		unsigned int i;
 		int r;
@@ -77,7 +74,8 @@ static int read_engine(struct virtpmem_region *region, struct look *look)
 			if (virtpmem_stats_get(stats, (enum virtpmem_stat)i, &look->stats[i]) < 0)
 				look->stats[i] = 0;
 		virtpmem_stats_unref(stats);
-		if (look->reason && look->stats[VIRTPMEM_STAT_LAST_CHANGE_NS] == before)
+		if (look->reason && look->stats[VIRTPMEM_STAT_LAST_CHANGE_NS] == before &&
+		    look->stats[VIRTPMEM_STAT_STALLS] == stalls)
 			return 0;
 
 		r = virtpmem_region_get_state(region, &look->state);
@@ -88,15 +86,10 @@ static int read_engine(struct virtpmem_region *region, struct look *look)
 		r = virtpmem_region_get_broken_reason(region, &look->reason);
 		if (r < 0)
 			return r;
-	}
-	return 0;
-}
-
-static int group_file(const char *attr, char **ret)
-{
-	if (asprintf(ret, VIRTIO_PMEM_GROUP "/%s", attr) < 0) {
-		*ret = NULL;
-		return -ENOMEM;
+		r = vp_read_bool(region, VP_GROUP_FILE(VIRTIO_PMEM_ATTR_STALLED), VP_OPTIONAL,
+				 &look->stalled);
+		if (r < 0 && r != -EOPNOTSUPP)
+			return r;
 	}
 	return 0;
 }
@@ -106,13 +99,10 @@ static int read_settings(struct virtpmem_region *region, struct look *look)
 {
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(settings); i++) {
-		_cleanup_free_ char *file = NULL;
-		int r;
+	for (i = 0; i < VIRTPMEM_SETTING_COUNT; i++) {
+		const char *file = vp_setting_file((enum virtpmem_setting)i);
+		int r = vp_read_word(region, file, VP_OPTIONAL, &look->settings[i]);
 
-		r = group_file(settings[i], &file);
-		if (!r)
-			r = vp_read_word(region, file, VP_OPTIONAL, &look->settings[i]);
 		if (r == -ENOMEM || r == -ENODEV)
 			return r;
 	}
@@ -207,6 +197,7 @@ static int tell(struct vp_watch *watch, const struct look *now, enum virtpmem_ev
 		return 0;
 	event->has_state = true;
 	event->state = now->state;
+	event->stalled = now->stalled;
 	event->reason = strdup(now->reason);
 	return event->reason ? 0 : -ENOMEM;
 }
@@ -230,6 +221,20 @@ static int tell_host_error(struct vp_watch *watch, const struct look *now,
 	return 0;
 }
 
+/* A late flush is not in the counters' time of the last change: it changes no state. */
+static int tell_stalled(struct vp_watch *watch, const struct look *now, struct vp_events *events)
+{
+	uint64_t stalls = now->stats[VIRTPMEM_STAT_STALLS] - watch->look.stats[VIRTPMEM_STAT_STALLS];
+	int r;
+
+	if (now->stalled == watch->look.stalled && !stalls)
+		return 0;
+	r = tell(watch, now, VIRTPMEM_EVENT_STALLED, events);
+	if (!r)
+		events->last->count = stalls;
+	return r;
+}
+
 static int tell_state(struct vp_watch *watch, const struct look *now, struct vp_events *events)
 {
 	const struct look *old = &watch->look;
@@ -248,7 +253,7 @@ static int tell_settings(struct vp_watch *watch, const struct look *now, struct 
 {
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(settings); i++) {
+	for (i = 0; i < VIRTPMEM_SETTING_COUNT; i++) {
 		const char *old = watch->look.settings[i];
 		int r;
 
@@ -257,7 +262,7 @@ static int tell_settings(struct vp_watch *watch, const struct look *now, struct 
 		r = tell(watch, now, VIRTPMEM_EVENT_SETTING, events);
 		if (r < 0)
 			return r;
-		events->last->setting = settings[i];
+		events->last->setting = virtpmem_setting_name((enum virtpmem_setting)i);
 		events->last->value = strdup(now->settings[i]);
 		if (!events->last->value)
 			return -ENOMEM;
@@ -273,6 +278,8 @@ static int tell_differences(struct vp_watch *watch, const struct look *now,
 
 	if (now->ours && watch->look.ours) {
 		r = tell_host_error(watch, now, events);
+		if (!r)
+			r = tell_stalled(watch, now, events);
 		if (!r)
 			r = tell_state(watch, now, events);
 		if (!r)
@@ -352,13 +359,9 @@ int vp_watch_devices(struct vp_watch *watch)
 	size_t i;
 
 	unwatch_files(watch);
-	for (i = 0; i < ARRAY_SIZE(settings); i++) {
-		_cleanup_free_ char *file = NULL;
-		int r;
+	for (i = 0; i < VIRTPMEM_SETTING_COUNT; i++) {
+		int r = watch_file(watch, vp_setting_file((enum virtpmem_setting)i));
 
-		r = group_file(settings[i], &file);
-		if (!r)
-			r = watch_file(watch, file);
 		if (r < 0)
 			return r;
 	}

@@ -21,9 +21,11 @@
 static void print_event(const struct virtpmem_event *event)
 {
 	const struct virtpmem_region *region = virtpmem_event_get_region(event);
+	enum virtpmem_event_type type = virtpmem_event_get_type(event);
 	enum virtpmem_state state;
+	bool stalled;
 
-	printf("%s", virtpmem_event_type_name(virtpmem_event_get_type(event)));
+	printf("%s", virtpmem_event_type_name(type));
 	if (region) {
 		const char *path = virtpmem_region_get_path(region);
 
@@ -31,7 +33,9 @@ static void print_event(const struct virtpmem_event *event)
 	}
 	if (!virtpmem_event_get_state(event, &state))
 		printf(" %s %s", virtpmem_state_name(state), virtpmem_event_get_reason(event));
-	if (virtpmem_event_get_type(event) == VIRTPMEM_EVENT_HOST_ERROR)
+	if (type == VIRTPMEM_EVENT_STALLED && !virtpmem_event_get_stalled(event, &stalled))
+		printf(" %s", stalled ? "yes" : "no");
+	if (type == VIRTPMEM_EVENT_HOST_ERROR || type == VIRTPMEM_EVENT_STALLED)
 		printf(" %" PRIu64, virtpmem_event_get_count(event));
 	if (virtpmem_event_get_setting(event))
 		printf(" %s=%s", virtpmem_event_get_setting(event),

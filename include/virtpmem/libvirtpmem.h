@@ -42,6 +42,8 @@ struct virtpmem_holders;
 struct virtpmem_holder;
 struct virtpmem_monitor;
 struct virtpmem_event;
+struct virtpmem_plan;
+struct virtpmem_step;
 
 /* ------------------------------------------------------------- context */
 
@@ -998,6 +1000,253 @@ int virtpmem_region_get_flush_method(struct virtpmem_region *region,
 int virtpmem_region_flush(struct virtpmem_region *region, unsigned int timeout_ms,
 			  struct virtpmem_flush_result *result);
 
+/* --------------------------------------------------------------- plans */
+
+/*
+ * Calls that change something take flags, and hand out a plan: what they did,
+ * or would do, step by step. Exception to the rule: the plan is also handed out
+ * on failure, if it came to making one; else the output is not written.
+ */
+
+/** enum virtpmem_flags - how a call that changes something is to go about it */
+enum virtpmem_flags {
+	VIRTPMEM_DRY_RUN = 1 << 0,	/* look at everything, change nothing */
+	VIRTPMEM_FORCE = 1 << 1,	/* although somebody will be hurt */
+	VIRTPMEM_SAVE = 1 << 2,		/* for the next boot as well */
+	VIRTPMEM_ACCEPT_DATA_LOSS = 1 << 3, /* the caller knows what the host has lost */
+};
+
+/** enum virtpmem_step_kind - what a step is about */
+enum virtpmem_step_kind {
+	VIRTPMEM_STEP_CHECK,		/* something that is in the way */
+	VIRTPMEM_STEP_WARN,		/* something to know, or what force will break */
+	VIRTPMEM_STEP_SYNC,		/* write a file system's data to the region */
+	VIRTPMEM_STEP_GUARD,		/* start the process that thaws whatever happens */
+	VIRTPMEM_STEP_FREEZE,
+	VIRTPMEM_STEP_THAW,
+	VIRTPMEM_STEP_FLUSH,		/* flush the region */
+	VIRTPMEM_STEP_QUIESCE,
+	VIRTPMEM_STEP_RESUME,
+	VIRTPMEM_STEP_DISABLE,		/* take down the region's namespaces */
+	VIRTPMEM_STEP_ENABLE,
+	VIRTPMEM_STEP_UNBIND,		/* take the driver off the device */
+	VIRTPMEM_STEP_BIND,
+	VIRTPMEM_STEP_LOAD,		/* load the driver's module */
+	VIRTPMEM_STEP_RECOVER,
+	VIRTPMEM_STEP_SET,
+	VIRTPMEM_STEP_SAVE,
+	VIRTPMEM_STEP_VERIFY,		/* look whether it is as it should be now */
+};
+
+/** enum virtpmem_step_result - what has become of a step */
+enum virtpmem_step_result {
+	VIRTPMEM_RESULT_PLANNED,	/* a dry run would have done it here */
+	VIRTPMEM_RESULT_DONE,
+	VIRTPMEM_RESULT_NOT_NEEDED,	/* it was so already */
+	VIRTPMEM_RESULT_FAILED,
+	VIRTPMEM_RESULT_NOT_DONE,	/* because an earlier one failed */
+	VIRTPMEM_RESULT_UNDONE,		/* done, and taken back when a later one failed */
+};
+
+/**
+ * virtpmem_plan_ref - take a reference
+ * @plan: the plan
+ *
+ * Returns: @plan.
+ * Since: 0.1
+ */
+struct virtpmem_plan *virtpmem_plan_ref(struct virtpmem_plan *plan);
+
+/**
+ * virtpmem_plan_unref - drop a reference
+ * @plan: the plan, or NULL
+ *
+ * Returns: NULL.
+ * Since: 0.1
+ */
+struct virtpmem_plan *virtpmem_plan_unref(struct virtpmem_plan *plan);
+
+/**
+ * virtpmem_step_get_first - the first step of a plan
+ * @plan: the plan, which needs neither the region nor its context
+ *
+ * Returns: the step, owned by the plan, or NULL if there is nothing to do.
+ * Since: 0.1
+ */
+struct virtpmem_step *virtpmem_step_get_first(struct virtpmem_plan *plan);
+
+/**
+ * virtpmem_step_get_next - the step after this one
+ * @step: the step
+ *
+ * Returns: the next one, owned by the plan, or NULL after the last.
+ * Since: 0.1
+ */
+struct virtpmem_step *virtpmem_step_get_next(struct virtpmem_step *step);
+
+/** virtpmem_step_foreach - loop over the steps of a plan */
+#define virtpmem_step_foreach(plan, step) \
+	for ((step) = virtpmem_step_get_first(plan); (step); \
+	     (step) = virtpmem_step_get_next(step))
+
+/**
+ * virtpmem_step_get_kind - what the step is about
+ * @step: the step
+ *
+ * Returns: the kind.
+ * Since: 0.1
+ */
+enum virtpmem_step_kind virtpmem_step_get_kind(const struct virtpmem_step *step);
+
+/**
+ * virtpmem_step_kind_name - name of a kind of step, as it appears in JSON
+ * @kind: the kind
+ *
+ * Returns: such as "freeze"; NULL if the library knows no such kind.
+ * Since: 0.1
+ */
+const char *virtpmem_step_kind_name(enum virtpmem_step_kind kind);
+
+/**
+ * virtpmem_step_get_object - what the step is done to
+ * @step: the step
+ *
+ * Returns: a mount point, a device, a region or a setting, owned by the step;
+ * NULL if there is nothing to name.
+ * Since: 0.1
+ */
+const char *virtpmem_step_get_object(const struct virtpmem_step *step);
+
+/**
+ * virtpmem_step_get_text - the step in words
+ * @step: the step
+ *
+ * Returns: a sentence without a full stop, owned by the step.
+ * Since: 0.1
+ */
+const char *virtpmem_step_get_text(const struct virtpmem_step *step);
+
+/**
+ * virtpmem_step_get_result - what has become of the step
+ * @step: the step
+ *
+ * Returns: the result.
+ * Since: 0.1
+ */
+enum virtpmem_step_result virtpmem_step_get_result(const struct virtpmem_step *step);
+
+/**
+ * virtpmem_step_result_name - name of a result, as it appears in JSON
+ * @result: the result
+ *
+ * Returns: such as "done"; NULL if the library knows no such result.
+ * Since: 0.1
+ */
+const char *virtpmem_step_result_name(enum virtpmem_step_result result);
+
+/**
+ * virtpmem_step_get_error - why the step failed
+ * @step: the step
+ *
+ * Returns: a negative errno; 0 if it did not fail. With VIRTPMEM_RESULT_DONE it
+ * is why the step could not be taken back.
+ * Since: 0.1
+ */
+int virtpmem_step_get_error(const struct virtpmem_step *step);
+
+/* ------------------------------------------------------------ settings */
+
+/** enum virtpmem_setting - what can be set for a region of our driver */
+enum virtpmem_setting {
+	VIRTPMEM_SETTING_ERROR_POLICY,		/* "latch" or "report" */
+	VIRTPMEM_SETTING_STALL_TIMEOUT_MS,	/* milliseconds, 1000 to 600000 */
+	VIRTPMEM_SETTING_QUIESCE_TIMEOUT_MS,	/* milliseconds, 1000 to 600000 */
+	VIRTPMEM_SETTING_COUNT,			/* how many this library knows */
+};
+
+/**
+ * virtpmem_setting_name - name of a setting, as of its file and in JSON
+ * @setting: the setting
+ *
+ * Returns: such as "error_policy"; NULL if the library knows no such setting.
+ * Since: 0.1
+ */
+const char *virtpmem_setting_name(enum virtpmem_setting setting);
+
+/**
+ * virtpmem_region_get_setting - the value that counts now
+ * @region: the region
+ * @setting: which one
+ * @ret: the value, as text
+ *
+ * Returns: 0; -EOPNOTSUPP with another driver; -EINVAL if the library knows no
+ * such setting; another negative errno.
+ * Since: 0.1
+ */
+int virtpmem_region_get_setting(struct virtpmem_region *region, enum virtpmem_setting setting,
+				char **ret);
+
+/**
+ * virtpmem_region_get_saved_setting - the value that is set at the next boot or bind
+ * @region: the region, of any driver
+ * @setting: which one
+ * @ret: the value, as text
+ *
+ * Returns: 0; -ENODATA if none is saved; -EOPNOTSUPP if the region has no path
+ * to save it for; -EINVAL if the library knows no such setting; another
+ * negative errno.
+ * Since: 0.1
+ */
+int virtpmem_region_get_saved_setting(struct virtpmem_region *region,
+				      enum virtpmem_setting setting, char **ret);
+
+/**
+ * virtpmem_region_set_setting - give a setting another value
+ * @region: the region
+ * @setting: which one
+ * @value: the value as text, or NULL to forget the saved one
+ * @flags: VIRTPMEM_DRY_RUN; VIRTPMEM_SAVE: also write a udev rule that sets it
+ *         whenever the device at the region's path is bound (required, and all
+ *         that is done, if @value is NULL)
+ * @plan: NULL, or the plan, with one reference
+ *
+ * Regions that share a path share what is saved.
+ *
+ * Returns: 0; -EINVAL: no such setting or flag, or not one of its values (no
+ * plan is made); -EOPNOTSUPP: another driver, or no path to save it for;
+ * -EACCES, -ENODEV, or another negative errno.
+ * Since: 0.1
+ */
+int virtpmem_region_set_setting(struct virtpmem_region *region, enum virtpmem_setting setting,
+				const char *value, unsigned int flags,
+				struct virtpmem_plan **plan);
+
+/* ------------------------------------------------------------- recover */
+
+/**
+ * virtpmem_region_recover - bring a broken region back to work
+ * @region: the region
+ * @flags: VIRTPMEM_DRY_RUN; VIRTPMEM_ACCEPT_DATA_LOSS: after a host error, which
+ *         may have cost data that was reported as safe
+ * @plan: NULL, or the plan, with one reference
+ *
+ * A region that is not broken is left alone, and that is a success. After a
+ * host error the plan warns of each file system, swap space and process whose
+ * data is concerned. The region is flushed once, so that a host that still
+ * fails is known. A host that does not answer is not brought back by this: the
+ * call waits for it, at most two times the region's stall_timeout_ms and the
+ * minute that the flush may take.
+ *
+ * Returns: 0; -EOPNOTSUPP with another driver; -ENOTRECOVERABLE: after a host
+ * error, without VIRTPMEM_ACCEPT_DATA_LOSS; -EIO: it broke again; -ETIMEDOUT:
+ * the device does not answer; -EBUSY: another process is at work on the region,
+ * or the system is being suspended; -EINVAL for an unknown flag; -EACCES,
+ * -ENODEV or another negative errno.
+ * Since: 0.1
+ */
+int virtpmem_region_recover(struct virtpmem_region *region, unsigned int flags,
+			    struct virtpmem_plan **plan);
+
 /* ------------------------------------------------------------- monitor */
 
 /** enum virtpmem_event_type - what has happened */
@@ -1007,6 +1256,7 @@ enum virtpmem_event_type {
 	VIRTPMEM_EVENT_REGION_REMOVED,
 	VIRTPMEM_EVENT_STATE,		/* the flush engine's state has changed */
 	VIRTPMEM_EVENT_HOST_ERROR,	/* the host failed flushes */
+	VIRTPMEM_EVENT_STALLED,		/* a host flush is late, or the late one has ended */
 	VIRTPMEM_EVENT_BAD_RANGES,	/* the region's bad ranges are others than before */
 	VIRTPMEM_EVENT_SETTING,		/* a setting has another value */
 };
@@ -1185,11 +1435,22 @@ int virtpmem_event_get_state(const struct virtpmem_event *event, enum virtpmem_s
 const char *virtpmem_event_get_reason(const struct virtpmem_event *event);
 
 /**
+ * virtpmem_event_get_stalled - whether a host flush takes too long
+ * @event: the event
+ * @ret: the answer
+ *
+ * Returns: as virtpmem_event_get_state().
+ * Since: 0.1
+ */
+int virtpmem_event_get_stalled(const struct virtpmem_event *event, bool *ret);
+
+/**
  * virtpmem_event_get_count - how often it has happened since the last such event
  * @event: the event
  *
  * Returns: for VIRTPMEM_EVENT_HOST_ERROR the number of host flushes that
- * failed; else 1.
+ * failed, for VIRTPMEM_EVENT_STALLED of those that began to be late (0 if it is
+ * only the end); else 1.
  * Since: 0.1
  */
 uint64_t virtpmem_event_get_count(const struct virtpmem_event *event);
@@ -1251,6 +1512,11 @@ static inline void virtpmem_event_unrefp(struct virtpmem_event **p)
 	virtpmem_event_unref(*p);
 }
 
+static inline void virtpmem_plan_unrefp(struct virtpmem_plan **p)
+{
+	virtpmem_plan_unref(*p);
+}
+
 /** _cleanup_virtpmem_*_ - drop the reference when the variable leaves its scope */
 #define _cleanup_virtpmem_unref_ __attribute__((__cleanup__(virtpmem_unrefp)))
 #define _cleanup_virtpmem_region_unref_ __attribute__((__cleanup__(virtpmem_region_unrefp)))
@@ -1259,6 +1525,7 @@ static inline void virtpmem_event_unrefp(struct virtpmem_event **p)
 #define _cleanup_virtpmem_histogram_unref_ __attribute__((__cleanup__(virtpmem_histogram_unrefp)))
 #define _cleanup_virtpmem_monitor_unref_ __attribute__((__cleanup__(virtpmem_monitor_unrefp)))
 #define _cleanup_virtpmem_event_unref_ __attribute__((__cleanup__(virtpmem_event_unrefp)))
+#define _cleanup_virtpmem_plan_unref_ __attribute__((__cleanup__(virtpmem_plan_unrefp)))
 
 #ifdef __cplusplus
 }

@@ -58,6 +58,21 @@ class Monitor(Watching):
         self.addCleanup(self.set_attr, "error_policy", "latch", 1)
         self.wait_for(job, f"setting region1 {PATHS[1]} active none error_policy=report")
 
+    def test_stalled(self) -> None:
+        """A host flush that is late is told, and its end."""
+        self.set_attr("stall_timeout_ms", "1000")
+        self.addCleanup(self.set_attr, "stall_timeout_ms", "30000")
+        job = self.watch()
+        host = self.host()
+        host.set(hold=True)
+        flush = self.start_deep_flush()
+        host.wait_holding()
+        self.wait_for(job, f"stalled region0 {PATHS[0]} active none yes 1")
+        host.set(hold=False)
+        flush.wait()
+        self.wait_for(job, f"stalled region0 {PATHS[0]} active none yes 1",
+                      f"stalled region0 {PATHS[0]} active none no 0")
+
     def test_d3_bad_ranges(self) -> None:
         """D3: a range that goes bad is told, and one that is well again."""
         job = self.watch()

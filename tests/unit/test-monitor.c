@@ -17,6 +17,7 @@
 #define STATE		"region0/" GROUP_FILE(VIRTIO_PMEM_ATTR_STATE)
 #define REASON		"region0/" GROUP_FILE(VIRTIO_PMEM_ATTR_BROKEN_REASON)
 #define STATS		"region0/" GROUP_FILE(VIRTIO_PMEM_ATTR_FLUSH_STATS)
+#define STALLED		"region0/" GROUP_FILE(VIRTIO_PMEM_ATTR_STALLED)
 #define POLICY		"region0/" GROUP_FILE(VIRTIO_PMEM_ATTR_ERROR_POLICY)
 #define BLOCK_BAD	"region0/namespace0.0/block/pmem0/badblocks"
 
@@ -171,6 +172,30 @@ static void failed_host_flush_is_told_before_the_state(void **state)
 	assert_null(virtpmem_event_get_value(event));
 	virtpmem_event_unref(event);
 	expect_nothing(monitor);
+}
+
+static void stall_is_told_when_it_comes_and_when_it_goes(void **state)
+{
+	_cleanup_virtpmem_monitor_unref_ struct virtpmem_monitor *monitor = NULL;
+	struct virtpmem_event *event;
+	unsigned int i;
+
+	testbed_write(*state, STALLED, "0\n");
+	testbed_write(*state, STATS, "0 0 0 0 0 0 0 0 0 0 4 0 1\n");
+	monitor = monitor_of(*state);
+	for (i = 0; i < 2; i++) {
+		bool stalled = i;
+
+		testbed_write(*state, STALLED, i ? "0\n" : "1\n");
+		testbed_write(*state, STATS, "0 0 0 0 0 0 0 0 0 0 6 0 1\n");
+		testbed_uevent(*state, "region0", "change");
+		event = next(monitor, VIRTPMEM_EVENT_STALLED);
+		assert_int_equal(virtpmem_event_get_stalled(event, &stalled), 0);
+		assert_true(stalled == !i);
+		assert_true(virtpmem_event_get_count(event) == (i ? 0 : 2));
+		virtpmem_event_unref(event);
+		expect_nothing(monitor);
+	}
 }
 
 static void late_message_is_not_told_twice(void **state)
@@ -389,6 +414,7 @@ int main(void)
 		t(what_is_there_is_not_announced, "in-tree-6.1"),
 		t(monitor_leaves_the_scan_alone, "virtpmem-6.12"),
 		t(failed_host_flush_is_told_before_the_state, "virtpmem-6.12"),
+		t(stall_is_told_when_it_comes_and_when_it_goes, "virtpmem-6.12"),
 		t(late_message_is_not_told_twice, "virtpmem-6.12"),
 		t(change_there_and_back_is_told, "virtpmem-6.12"),
 		t(flush_that_a_broken_queue_swallowed_is_no_host_error, "virtpmem-6.12"),

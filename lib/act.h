@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the calls that change a region share.
+ */
+#ifndef VIRTPMEM_LIB_ACT_H
+#define VIRTPMEM_LIB_ACT_H
+
+#include "plan.h"
+
+/* How long a step waits for a flush, where the caller gives no time. */
+#define VP_FLUSH_TIMEOUT_MS	60000
+
+/* @depth: 0 for what uses the region directly. */
+typedef int (*vp_holder_fn)(const struct virtpmem_holder *holder, unsigned int depth, void *data);
+
+int vp_each_holder(struct virtpmem_holders *holders, vp_holder_fn fn, void *data);
+int vp_holder_words(const struct virtpmem_holder *holder, char **ret);
+const char *vp_holder_object(const struct virtpmem_holder *holder);
+int vp_act_flush(struct virtpmem_region *region, unsigned int timeout_ms);
+
+#endif /* VIRTPMEM_LIB_ACT_H */
