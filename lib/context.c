@@ -50,6 +50,7 @@ VP_EXPORT int virtpmem_new(struct virtpmem_ctx **ret)
 	ctx->log_priority = log_priority_from_env();
 	ctx->proc = "/proc";
 	ctx->rules = "/etc/udev/rules.d";
+	ctx->boot = "/boot";
 	*ret = ctx;
 	return 0;
 }

@@ -29,6 +29,54 @@ int vp_group_missing(const struct virtpmem_region *region, const char *file)
 	return vp_file_error(region, file, "cannot open", ENOENT, VP_OPTIONAL);
 }
 
+static const struct {
+	const char *provider;
+	const char *driver;
+	const char *name;
+} kinds[] = {
+	[VIRTPMEM_KIND_OTHER] = { NULL, NULL, "other" },
+	[VIRTPMEM_KIND_VIRTIO] = { "virtio-pmem", NULL, "virtio-pmem" },
+	[VIRTPMEM_KIND_NFIT] = { "ACPI.NFIT", NULL, "nfit" },
+	[VIRTPMEM_KIND_E820] = { "e820", NULL, "e820" },
+	[VIRTPMEM_KIND_CXL] = { "CXL", NULL, "cxl" },
+	/* Their provider is the name of a platform device, which can be anything. */
+	[VIRTPMEM_KIND_OF] = { NULL, "of_pmem", "of_pmem" },
+	[VIRTPMEM_KIND_PAPR] = { NULL, "papr_scm", "papr_scm" },
+};
+
+static bool matches(const char *word, const char *wanted)
+{
+	return word && wanted && !strcmp(word, wanted);
+}
+
+VP_EXPORT int virtpmem_region_get_kind(struct virtpmem_region *region,
+				       enum virtpmem_region_kind *ret)
+{
+	_cleanup_free_ char *provider = NULL, *driver = NULL;
+	enum virtpmem_region_kind kind = VIRTPMEM_KIND_OTHER;
+	unsigned int i;
+	int r;
+
+	r = virtpmem_region_get_provider(region, &provider);
+	if (r < 0)
+		return r;
+	r = vp_read_link_name(region, "../../driver", VP_OPTIONAL, &driver);
+	if (r < 0 && r != -EOPNOTSUPP)
+		return r;
+	for (i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (matches(provider, kinds[i].provider) || matches(driver, kinds[i].driver))
+			kind = (enum virtpmem_region_kind)i;
+	*ret = kind;
+	return 0;
+}
+
+VP_EXPORT const char *virtpmem_region_kind_name(enum virtpmem_region_kind kind)
+{
+	if ((unsigned int)kind >= ARRAY_SIZE(kinds))
+		kind = VIRTPMEM_KIND_OTHER;
+	return kinds[kind].name;
+}
+
 VP_EXPORT int virtpmem_region_get_driver(struct virtpmem_region *region, enum virtpmem_driver *ret)
 {
 	_cleanup_free_ char *provider = NULL;

@@ -38,6 +38,7 @@ struct virtpmem_holder {
 	char *path;
 	dev_t devno;
 	pid_t pid;
+	bool drops_flushes;
 };
 
 struct virtpmem_holders {
@@ -91,6 +92,7 @@ struct found {
 	const char *path;
 	dev_t devno;
 	pid_t pid;
+	bool drops_flushes;
 };
 
 static int add_holder(const struct target *t, struct virtpmem_holder **list,
@@ -106,6 +108,7 @@ static int add_holder(const struct target *t, struct virtpmem_holder **list,
 	holder->kind = found->kind;
 	holder->devno = found->devno;
 	holder->pid = found->pid;
+	holder->drops_flushes = found->drops_flushes;
 	holder->name = strdup(found->name);
 	holder->on = strdup(t->name);
 	if (found->path)
@@ -262,6 +265,25 @@ static int is_mounted_from(const struct target *t, const struct vp_mount *mount)
 	return r;
 }
 
+/* Whether the file system was told never to ask for a flush. */
+static bool has_no_barriers(const struct vp_mount *mount)
+{
+	static const char *const words[] = {
+		"nobarrier", "barrier=0", "barrier=none", "fsync_mode=nobarrier",
+	};
+	const char *p = mount->options;
+	size_t i, n;
+
+	for (;; p += n + 1) {
+		n = strcspn(p, ",");
+		for (i = 0; i < ARRAY_SIZE(words); i++)
+			if (strlen(words[i]) == n && !strncmp(p, words[i], n))
+				return true;
+		if (!p[n])
+			return false;
+	}
+}
+
 static int add_mount(struct target *t, const struct vp_mount *mount, struct virtpmem_holder **list,
 		     struct virtpmem_holder **ret)
 {
@@ -271,6 +293,7 @@ static int add_mount(struct target *t, const struct vp_mount *mount, struct virt
 		.path = mount->target,
 		.devno = mount->devno,
 		.pid = mount->pid,
+		.drops_flushes = has_no_barriers(mount),
 	};
 
 	return add_holder(t, list, &found, ret);
@@ -915,4 +938,9 @@ VP_EXPORT dev_t virtpmem_holder_get_devno(const struct virtpmem_holder *holder)
 VP_EXPORT pid_t virtpmem_holder_get_pid(const struct virtpmem_holder *holder)
 {
 	return holder->pid;
+}
+
+VP_EXPORT bool virtpmem_holder_drops_flushes(const struct virtpmem_holder *holder)
+{
+	return holder->drops_flushes;
 }

@@ -377,3 +377,74 @@ VP_EXPORT int virtpmem_namespace_get_write_cache(struct virtpmem_namespace *ns,
 	       ns->region->devname, ns->blockdir);
 	return -EBADMSG;
 }
+
+static int read_bool_in(const struct virtpmem_namespace *ns, const char *name, bool *ret)
+{
+	_cleanup_free_ char *file = NULL;
+
+	if (!ns->blockdir)
+		return -EOPNOTSUPP;
+	if (asprintf(&file, "%s/%s", ns->blockdir, name) < 0) {
+		file = NULL;
+		return -ENOMEM;
+	}
+	return vp_read_bool(ns->region, file, VP_OPTIONAL, ret);
+}
+
+VP_EXPORT int virtpmem_namespace_get_dax_write_cache(struct virtpmem_namespace *ns, bool *ret)
+{
+	return read_bool_in(ns, "dax/write_cache", ret);
+}
+
+/* Why the block device of a namespace offers no DAX: 0 and a reason, or -errno. */
+static int why_no_dax(struct virtpmem_namespace *ns, char **reason)
+{
+	enum virtpmem_mode mode;
+	int r;
+
+	r = virtpmem_namespace_get_mode(ns, &mode);
+	if (r < 0)
+		return r;
+	if (mode == VIRTPMEM_MODE_SECTOR)
+		r = asprintf(reason, "%s is in sector mode, which DAX would bypass", ns->devname);
+	else if (mode == VIRTPMEM_MODE_RAW)
+		r = asprintf(reason, "%s is in raw mode, whose memory has no page structures",
+			     ns->devname);
+	else if (vp_kernel_config(ns->region->ctx, "CONFIG_ZONE_DEVICE") == 0)
+		r = asprintf(reason, "the kernel was built without CONFIG_ZONE_DEVICE");
+	else
+		r = asprintf(reason, "the driver of %s offers no DAX: its memory has no page "
+			     "structures, or this architecture has no DAX", ns->blockdev);
+	return r < 0 ? -ENOMEM : 0;
+}
+
+/*
+ * The flag of the queue says what the device can do; the file systems need the
+ * kernel's part too.
+ */
+VP_EXPORT int virtpmem_namespace_get_dax(struct virtpmem_namespace *ns, bool *ret, char **reason)
+{
+	char *why = NULL;
+	bool dax;
+	int r;
+
+	r = read_bool_in(ns, "queue/dax", &dax);
+	if (r < 0)
+		return r;
+	if (!dax) {
+		r = why_no_dax(ns, &why);
+	} else {
+		r = vp_kernel_config(ns->region->ctx, "CONFIG_FS_DAX");
+		dax = r != 0;
+		if (!dax && asprintf(&why, "the kernel was built without CONFIG_FS_DAX") < 0)
+			r = -ENOMEM;
+	}
+	if (r == -ENOMEM || (r < 0 && !dax))
+		return r;
+	*ret = dax;
+	if (reason)
+		*reason = why;
+	else
+		free(why);
+	return 0;
+}

@@ -40,6 +40,7 @@ struct virtpmem_ctx {
 	struct virtpmem_region *regions;
 	const char *proc;		/* where procfs is; the tests have one of their own */
 	const char *rules;		/* where udev's rules are; likewise */
+	const char *boot;		/* where kernels' configurations are; the same */
 	pid_t *abandoned;		/* children that are still to be reaped */
 	size_t abandoned_count;
 };
@@ -60,6 +61,8 @@ struct virtpmem_region {
 	char *path;
 	bool namespaces_read;
 	struct virtpmem_namespace *namespaces;
+	bool dax_read;
+	struct virtpmem_dax *dax;
 };
 
 /* All paths are relative to the region's directory. */
@@ -141,6 +144,9 @@ int vp_namespaces_get(struct virtpmem_region *region, struct virtpmem_namespace 
 int vp_namespaces_read(struct virtpmem_region *region, struct virtpmem_namespace **ret);
 void vp_namespaces_free(struct virtpmem_namespace *ns);
 
+/* dax.c */
+void vp_dax_free(struct virtpmem_dax *dax);
+
 /* driver.c */
 bool vp_region_has_group(const struct virtpmem_region *region);
 int vp_group_missing(const struct virtpmem_region *region, const char *file);
@@ -152,6 +158,9 @@ pid_t vp_region_guard(const struct virtpmem_region *region, int lock_fd);
 
 /* settings.c */
 const char *vp_setting_file(enum virtpmem_setting setting);
+
+/* kernel.c */
+int vp_kernel_config(const struct virtpmem_ctx *ctx, const char *option);
 
 /* limit.c */
 struct vp_outcome {

@@ -30,6 +30,7 @@ void vp_region_free(struct virtpmem_region *region)
 	if (!region)
 		return;
 	vp_namespaces_free(region->namespaces);
+	vp_dax_free(region->dax);
 	vp_closep(&region->dirfd);
 	free(region->devname);
 	free(region->syspath);

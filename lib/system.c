@@ -646,8 +646,8 @@ static int check_view(struct scan *scan, int procfd)
 	if (r == -ENOMEM)
 		return r;
 	if (r < 0 || strcmp(ns, INIT_PID_NS) != 0)
-		return vp_system_miss(scan->sys, "processes outside of this PID namespace cannot be "
-				      "seen");
+		return vp_system_miss(scan->sys, "processes outside of this PID namespace cannot "
+				      "be seen");
 	if (faccessat(procfd, "1", F_OK, 0) < 0)
 		return vp_system_miss(scan->sys, "%s hides the processes of others",
 				      scan->sys->ctx->proc);

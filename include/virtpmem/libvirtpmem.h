@@ -38,6 +38,8 @@ struct virtpmem_region;
 struct virtpmem_namespace;
 struct virtpmem_stats;
 struct virtpmem_histogram;
+struct virtpmem_dax;
+struct virtpmem_dax_map;
 struct virtpmem_holders;
 struct virtpmem_holder;
 struct virtpmem_monitor;
@@ -335,6 +337,37 @@ int virtpmem_region_get_persistence_domain(struct virtpmem_region *region, char 
  */
 int virtpmem_region_get_provider(struct virtpmem_region *region, char **ret);
 
+/** enum virtpmem_region_kind - where the memory comes from */
+enum virtpmem_region_kind {
+	VIRTPMEM_KIND_OTHER,
+	VIRTPMEM_KIND_VIRTIO,		/* virtio-pmem, whichever driver has it */
+	VIRTPMEM_KIND_NFIT,		/* ACPI's table of NVDIMMs */
+	VIRTPMEM_KIND_E820,		/* the memory map, or memmap= */
+	VIRTPMEM_KIND_CXL,		/* a CXL memory device */
+	VIRTPMEM_KIND_OF,		/* a device tree */
+	VIRTPMEM_KIND_PAPR,		/* storage class memory of a POWER hypervisor */
+};
+
+/**
+ * virtpmem_region_get_kind - where the memory comes from
+ * @region: the region
+ * @ret: the kind
+ *
+ * Returns: 0 or a negative errno.
+ * Since: 0.1
+ */
+int virtpmem_region_get_kind(struct virtpmem_region *region, enum virtpmem_region_kind *ret);
+
+/**
+ * virtpmem_region_kind_name - name of a kind, as it appears in JSON
+ * @kind: the kind
+ *
+ * Returns: "virtio-pmem", "nfit", "e820", "cxl", "of_pmem", "papr_scm" or
+ * "other".
+ * Since: 0.1
+ */
+const char *virtpmem_region_kind_name(enum virtpmem_region_kind kind);
+
 /* ------------------------------------------------- namespaces, devices */
 
 /**
@@ -462,11 +495,231 @@ enum virtpmem_write_cache {
 int virtpmem_namespace_get_write_cache(struct virtpmem_namespace *ns,
 				       enum virtpmem_write_cache *ret);
 
+/**
+ * virtpmem_namespace_get_dax_write_cache - whether DAX writers' flushes are sent
+ * @ns: the namespace
+ * @ret: what dax/write_cache of its block device says: false means that
+ *       nothing has to be written back from the CPU's caches
+ *
+ * Returns: 0; -EOPNOTSUPP if there is no block device or it has no DAX; a
+ * negative errno.
+ * Since: 0.1
+ */
+int virtpmem_namespace_get_dax_write_cache(struct virtpmem_namespace *ns, bool *ret);
+
+/**
+ * virtpmem_namespace_get_dax - whether a file system there can be mounted with DAX
+ * @ns: the namespace
+ * @ret: the answer
+ * @reason: NULL, or where to put one sentence that says why it cannot (NULL
+ *          otherwise); the caller frees it
+ *
+ * Looks at queue/dax of the block device, and at the kernel's configuration
+ * where /boot has it.
+ *
+ * Returns: 0; -EOPNOTSUPP if there is no block device; a negative errno.
+ * Since: 0.1
+ */
+int virtpmem_namespace_get_dax(struct virtpmem_namespace *ns, bool *ret, char **reason);
+
+/* ---------------------------------------------------------- DAX devices */
+
+/**
+ * virtpmem_region_get_dax_count - how many DAX devices a region has
+ * @region: the region
+ * @ret: the number; 0 is not an error
+ *
+ * Counts what virtpmem_dax_get_first() and _get_next() go through, and reads
+ * that list if it has not been read. Unlike them it can say why the list
+ * cannot be read.
+ *
+ * Returns: 0 or a negative errno.
+ * Since: 0.1
+ */
+int virtpmem_region_get_dax_count(struct virtpmem_region *region, unsigned int *ret);
+
+/**
+ * virtpmem_dax_get_first - the first DAX device of a region
+ * @region: the region
+ *
+ * The list is read when it is first asked for after a virtpmem_scan(). Where
+ * it cannot be read the reason is logged and NULL is returned.
+ *
+ * Returns: the device, owned by the region, or NULL if there is none.
+ * Since: 0.1
+ */
+struct virtpmem_dax *virtpmem_dax_get_first(struct virtpmem_region *region);
+
+/**
+ * virtpmem_dax_get_next - the DAX device after this one
+ * @dax: a DAX device
+ *
+ * Returns: the next one, owned by the region, or NULL after the last.
+ * Since: 0.1
+ */
+struct virtpmem_dax *virtpmem_dax_get_next(struct virtpmem_dax *dax);
+
+/** virtpmem_dax_foreach - loop over the DAX devices of a region */
+#define virtpmem_dax_foreach(region, dax) \
+	for ((dax) = virtpmem_dax_get_first(region); (dax); (dax) = virtpmem_dax_get_next(dax))
+
+/**
+ * virtpmem_dax_get_devname - kernel name, such as "dax0.0"
+ * @dax: the DAX device
+ *
+ * Returns: the name, owned by the device.
+ * Since: 0.1
+ */
+const char *virtpmem_dax_get_devname(const struct virtpmem_dax *dax);
+
+/**
+ * virtpmem_dax_get_namespace - the namespace that it was made of
+ * @dax: the DAX device
+ *
+ * Returns: its kernel name, such as "namespace0.0", owned by the device.
+ * Since: 0.1
+ */
+const char *virtpmem_dax_get_namespace(const struct virtpmem_dax *dax);
+
+/**
+ * virtpmem_dax_get_size - size in bytes
+ * @dax: the DAX device
+ * @ret: bytes
+ *
+ * Returns: 0 or a negative errno.
+ * Since: 0.1
+ */
+int virtpmem_dax_get_size(struct virtpmem_dax *dax, uint64_t *ret);
+
+/**
+ * virtpmem_dax_get_align - what mappings must be aligned to
+ * @dax: the DAX device
+ * @ret: bytes
+ *
+ * Returns: 0 or a negative errno.
+ * Since: 0.1
+ */
+int virtpmem_dax_get_align(struct virtpmem_dax *dax, uint64_t *ret);
+
+/**
+ * virtpmem_dax_get_target_node - NUMA node that the memory would have as RAM
+ * @dax: the DAX device
+ * @ret: the node, or -1 if the kernel knows none
+ *
+ * Returns: 0; -EOPNOTSUPP with kernels that do not say; a negative errno.
+ * Since: 0.1
+ */
+int virtpmem_dax_get_target_node(struct virtpmem_dax *dax, int *ret);
+
+/** enum virtpmem_dax_mode - what a DAX device is used as, which is its driver's doing */
+enum virtpmem_dax_mode {
+	VIRTPMEM_DAX_UNKNOWN,		/* a driver that this library does not know */
+	VIRTPMEM_DAX_DISABLED,		/* no driver has it */
+	VIRTPMEM_DAX_DEVDAX,		/* device_dax: programs map it */
+	VIRTPMEM_DAX_SYSTEM_RAM,	/* kmem: the kernel uses it as memory */
+	VIRTPMEM_DAX_FAMFS,		/* fsdev_dax: a file system uses it directly */
+};
+
+/**
+ * virtpmem_dax_get_mode - what the DAX device is used as
+ * @dax: the DAX device
+ * @ret: the mode, by the driver that has it at this moment
+ *
+ * Returns: 0 or a negative errno.
+ * Since: 0.1
+ */
+int virtpmem_dax_get_mode(struct virtpmem_dax *dax, enum virtpmem_dax_mode *ret);
+
+/**
+ * virtpmem_dax_mode_name - name of a mode, as daxctl spells it
+ * @mode: the mode
+ *
+ * Returns: "devdax", "system-ram", "famfs", "disabled" or "unknown".
+ * Since: 0.1
+ */
+const char *virtpmem_dax_mode_name(enum virtpmem_dax_mode mode);
+
+/**
+ * virtpmem_dax_get_map - where the DAX device lies in physical memory
+ * @dax: the DAX device
+ * @ret: its ranges at this moment, with one reference
+ *
+ * Returns: 0; -EACCES without the right to see addresses; -EBADMSG if the
+ * ranges do not add up to the device; another negative errno.
+ * Since: 0.1
+ */
+int virtpmem_dax_get_map(struct virtpmem_dax *dax, struct virtpmem_dax_map **ret);
+
+/**
+ * virtpmem_dax_map_ref - take a reference
+ * @map: the map
+ *
+ * Returns: @map.
+ * Since: 0.1
+ */
+struct virtpmem_dax_map *virtpmem_dax_map_ref(struct virtpmem_dax_map *map);
+
+/**
+ * virtpmem_dax_map_unref - drop a reference
+ * @map: the map, or NULL
+ *
+ * Returns: NULL.
+ * Since: 0.1
+ */
+struct virtpmem_dax_map *virtpmem_dax_map_unref(struct virtpmem_dax_map *map);
+
+/**
+ * virtpmem_dax_map_get_count - number of ranges
+ * @map: the map
+ *
+ * Returns: the number; 0 for a device of size 0.
+ * Since: 0.1
+ */
+unsigned int virtpmem_dax_map_get_count(const struct virtpmem_dax_map *map);
+
+/**
+ * virtpmem_dax_map_get_range - one range
+ * @map: the map
+ * @i: its number, from 0; they are sorted by offset and leave no gap
+ * @offset: where it starts in the device, in bytes
+ * @address: its physical address
+ * @length: bytes
+ *
+ * Returns: 0; -ERANGE if there is no such range.
+ * Since: 0.1
+ */
+int virtpmem_dax_map_get_range(const struct virtpmem_dax_map *map, unsigned int i,
+			       uint64_t *offset, uint64_t *address, uint64_t *length);
+
+/**
+ * virtpmem_dax_map_to_address - physical address of an offset in the device
+ * @map: the map
+ * @offset: bytes from the start of the device
+ * @ret: the address
+ *
+ * Returns: 0; -ERANGE outside of the device.
+ * Since: 0.1
+ */
+int virtpmem_dax_map_to_address(const struct virtpmem_dax_map *map, uint64_t offset,
+				uint64_t *ret);
+
+/**
+ * virtpmem_dax_map_to_offset - offset in the device of a physical address
+ * @map: the map
+ * @address: the address
+ * @ret: bytes from the start of the device
+ *
+ * Returns: 0; -ERANGE if no range has it.
+ * Since: 0.1
+ */
+int virtpmem_dax_map_to_offset(const struct virtpmem_dax_map *map, uint64_t address,
+			       uint64_t *ret);
+
 /* ------------------------------------------------------------- holders */
 
 /** enum virtpmem_holder_kind - how something holds a device */
 enum virtpmem_holder_kind {
-	VIRTPMEM_HOLDER_UNKNOWN,	/* claimed by something in the kernel that leaves no trace */
+	VIRTPMEM_HOLDER_UNKNOWN,	/* claimed inside the kernel, and no trace of it */
 	VIRTPMEM_HOLDER_MOUNT,		/* a mounted file system; each bind mount is one */
 	VIRTPMEM_HOLDER_LOG,		/* the log or journal of a file system elsewhere */
 	VIRTPMEM_HOLDER_SWAP,		/* swap space, on the device or in a file */
@@ -661,6 +914,16 @@ dev_t virtpmem_holder_get_devno(const struct virtpmem_holder *holder);
  * Since: 0.1
  */
 pid_t virtpmem_holder_get_pid(const struct virtpmem_holder *holder);
+
+/**
+ * virtpmem_holder_drops_flushes - whether a file system never asks for a flush
+ * @holder: the holder
+ *
+ * Returns: true for a mount with an option such as "nobarrier": its fsync(2)
+ * makes nothing durable, and reports success.
+ * Since: 0.1
+ */
+bool virtpmem_holder_drops_flushes(const struct virtpmem_holder *holder);
 
 /* -------------------------------------------------------------- driver */
 
@@ -1492,6 +1755,11 @@ static inline void virtpmem_stats_unrefp(struct virtpmem_stats **p)
 	virtpmem_stats_unref(*p);
 }
 
+static inline void virtpmem_dax_map_unrefp(struct virtpmem_dax_map **p)
+{
+	virtpmem_dax_map_unref(*p);
+}
+
 static inline void virtpmem_holders_unrefp(struct virtpmem_holders **p)
 {
 	virtpmem_holders_unref(*p);
@@ -1521,6 +1789,7 @@ static inline void virtpmem_plan_unrefp(struct virtpmem_plan **p)
 #define _cleanup_virtpmem_unref_ __attribute__((__cleanup__(virtpmem_unrefp)))
 #define _cleanup_virtpmem_region_unref_ __attribute__((__cleanup__(virtpmem_region_unrefp)))
 #define _cleanup_virtpmem_stats_unref_ __attribute__((__cleanup__(virtpmem_stats_unrefp)))
+#define _cleanup_virtpmem_dax_map_unref_ __attribute__((__cleanup__(virtpmem_dax_map_unrefp)))
 #define _cleanup_virtpmem_holders_unref_ __attribute__((__cleanup__(virtpmem_holders_unrefp)))
 #define _cleanup_virtpmem_histogram_unref_ __attribute__((__cleanup__(virtpmem_histogram_unrefp)))
 #define _cleanup_virtpmem_monitor_unref_ __attribute__((__cleanup__(virtpmem_monitor_unrefp)))

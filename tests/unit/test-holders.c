@@ -201,6 +201,31 @@ static void bind_mounts_are_holders_of_their_own(void **state)
 	check(state, "region0", "mount ext4 on pmem0 /data\nmount ext4 on pmem0 /other place\n");
 }
 
+static void mount_without_barriers_drops_flushes(void **state)
+{
+	static const struct {
+		const char *options;
+		bool drops;
+	} table[] = {
+		{ "rw", false }, { "rw,nobarrier", true }, { "nobarrier,x=1", true },
+		{ "rw,barrier=0,x", true }, { "rw,barrier=1", false }, { "rw,nobarriers", false },
+		{ "rw,fsync_mode=nobarrier", true },
+	};
+	struct virtpmem_holders *holders;
+	char line[128];
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(table); i++) {
+		snprintf(line, sizeof(line), "27 1 259:0 / /data rw - ext4 /dev/pmem0 %s\n",
+			 table[i].options);
+		testbed_set_mounts(*state, line);
+		holders = get(state, "region0");
+		assert_int_equal(virtpmem_holder_drops_flushes(virtpmem_holder_get_first(holders)),
+				 table[i].drops);
+		virtpmem_holders_unref(holders);
+	}
+}
+
 static void mount_in_another_namespace_has_a_process(void **state)
 {
 	testbed_add_process(*state, "55", "mnt:[2]");
@@ -255,8 +280,9 @@ static void mount_of_several_devices_by_each_in_its_source(void **state)
 
 static void external_log_of_xfs(void **state)
 {
-	testbed_set_mounts(*state, "27 1 259:0 / /data rw - xfs /dev/pmem0 rw,logdev=/dev/pmem1,x=1\n"
-		   "28 1 259:0 / /bind rw - xfs /dev/pmem0 rw,logdev=/dev/pmem1,x=1\n");
+	testbed_set_mounts(*state,
+			   "27 1 259:0 / /data rw - xfs /dev/pmem0 rw,logdev=/dev/pmem1,x=1\n"
+			   "28 1 259:0 / /bind rw - xfs /dev/pmem0 rw,logdev=/dev/pmem1,x=1\n");
 	check(state, "region1",
 	      "log xfs on pmem1\n  mount xfs on pmem1 /data\n  mount xfs on pmem1 /bind\n");
 }
@@ -372,7 +398,8 @@ static void set_mount_of(struct testbed *tb, const char *devno_file, const char 
 
 	devno[strlen(devno) - 1] = '\0';
 	root[strlen(root) - 1] = '\0';
-	assert_true(asprintf(&line, "27 1 %s / %s rw - %s /dev/pmem0 rw\n", devno, root, fstype) > 0);
+	assert_true(asprintf(&line, "27 1 %s / %s rw - %s /dev/pmem0 rw\n", devno, root,
+			     fstype) > 0);
 	testbed_set_mounts(tb, line);
 	free(line);
 	free(root);
@@ -733,6 +760,7 @@ int main(void)
 		t(region_that_nobody_uses_has_no_holder),
 		t(mounted_file_system),
 		t(bind_mounts_are_holders_of_their_own),
+		t(mount_without_barriers_drops_flushes),
 		t(mount_in_another_namespace_has_a_process),
 		t(mount_in_another_root_of_the_same_namespace_is_seen),
 		t(mount_that_several_namespaces_share_counts_once),

@@ -256,6 +256,24 @@ static int list_holders(struct virtpmem_ctx *ctx, struct virtpmem_region *region
 	return count == 4;
 }
 
+static int read_map(struct virtpmem_ctx *ctx, struct virtpmem_region *region)
+{
+	struct virtpmem_dax_map *map = NULL;
+	unsigned int count;
+	int r;
+
+	(void)ctx;
+	region = region->next->next;
+	r = virtpmem_region_get_dax_count(region, &count);
+	if (!r)
+		r = virtpmem_dax_get_map(virtpmem_dax_get_first(region), &map);
+	if (r < 0)
+		return r;
+	r = virtpmem_dax_map_get_count(map) == 1;
+	virtpmem_dax_map_unref(map);
+	return r;
+}
+
 static const struct subject {
 	const char *name;
 	const char *fixture;
@@ -270,6 +288,7 @@ static const struct subject {
 	{ "U3 flush without memory", "in-tree-6.12", flush },
 	{ "U3 reason without memory", "in-tree-6.12", say_why_not },
 	{ "U3 text without memory", "in-tree-6.12", read_text },
+	{ "U3 DAX map without memory", "in-tree-6.12", read_map },
 	{ "U3 holders without memory", "in-tree-6.12", list_holders },
 	{ "U3 statistics without memory", "virtpmem-6.12", read_statistics },
 	{ "U3 monitor without memory", "virtpmem-6.12", watch },
