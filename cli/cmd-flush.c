@@ -37,7 +37,7 @@ static bool is_broken(struct virtpmem_region *region)
 static void report_io_error(struct flush *f)
 {
 	static const char lost[] = "what was written since the last good flush may be lost";
-	static const char rebind[] = "then unbind and bind the device";
+	static const char recover[] = "then write 1 to its virtio_pmem/recover";
 	_cleanup_free_ char *reason = NULL;
 	struct output *out = &f->p->out;
 
@@ -53,17 +53,17 @@ static void report_io_error(struct flush *f)
 		output_error(out, f->dev, ERROR_BROKEN,
 			     "the region is broken (%s) and fails every flush; %s: check the host "
 			     "and the data, %s",
-			     reason, lost, rebind);
+			     reason, lost, recover);
 	else if (streq(reason, VIRTIO_PMEM_REASON_HOST_ERROR))
 		output_error(out, f->dev, ERROR_FLUSH_FAILED,
 			     "the host failed the flush (error latched; region is broken: %s); %s: "
 			     "check the host's storage, restore the data, %s",
-			     reason, lost, rebind);
+			     reason, lost, recover);
 	else
 		output_error(out, f->dev, ERROR_FLUSH_FAILED,
 			     "the flush failed, and the region is broken now: %s; %s: check the "
 			     "host and the data, %s",
-			     reason, lost, rebind);
+			     reason, lost, recover);
 }
 
 static void report_timeout(struct flush *f)
