@@ -495,6 +495,8 @@ class Guest:
     memory      MiB of RAM; cpus: number of virtual processors
     accel       "auto", "kvm" or "tcg"
     qemu_args   further arguments of QEMU
+    qemu_preloads, qemu_env     libraries to preload into QEMU in front of the
+                fsync one, and variables for its environment
     interactive the console is this process's terminal
     keep        keep the working directory (also $VM_KEEP=1)
 
@@ -511,7 +513,8 @@ class Guest:
                  preload: Sequence[str] = initramfs.PRELOAD,
                  mock: int = 0, mock_size: int | str = "64M",
                  append: str = "", memory: int = 1024, cpus: int = 2, accel: str = "auto",
-                 qemu_args: Sequence[str] = (), boot_timeout: float | None = None,
+                 qemu_args: Sequence[str] = (), qemu_preloads: Sequence[Path] = (),
+                 qemu_env: Mapping[str, str] | None = None, boot_timeout: float | None = None,
                  interactive: bool = False, keep: bool = False) -> None:
         self.kernel = kernels.find(kernel) if isinstance(kernel, str) else kernel
         self.driver = driver
@@ -531,6 +534,8 @@ class Guest:
         self._cpus = cpus
         self._accel = accel
         self._qemu_args = list(qemu_args)
+        self._qemu_preloads = list(qemu_preloads)
+        self._qemu_env = dict(qemu_env or {})
         slow = 4 if self.kernel.debug else 1
         self.boot_timeout = boot_timeout or 60.0 * slow
         self.grace = GRACE * slow
@@ -666,8 +671,9 @@ class Guest:
                    else f"file,id=con,path={console}")
         nvdimm = ",nvdimm=on" if any(d.kind == "nvdimm" for d in self.devices) else ""
         argv = [
-            "env", f"LD_PRELOAD={initramfs.preload()}",
+            "env", f"LD_PRELOAD={' '.join(map(str, [*self._qemu_preloads, initramfs.preload()]))}",
             f"VM_FSYNC_CONTROL={self.directory / 'fsync.control'}",
+            *(f"{name}={value}" for name, value in self._qemu_env.items()),
             QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
             # q35 because its interrupt routing is plain: under KASAN the other
             # machine's takes 20 s of ACPI interpretation.
