@@ -111,3 +111,24 @@ void vp_log(const struct virtpmem_ctx *ctx, int priority, const char *format, ..
 	}
 	ctx->log_fn(ctx->log_userdata, priority, message);
 }
+
+/*
+ * What a snapshot lacks: logged, and the first one kept in *missing for whoever
+ * asks. Returns 0 or -ENOMEM.
+ */
+int vp_note_missing(const struct virtpmem_ctx *ctx, char **missing, const char *format,
+		    va_list args)
+{
+	_cleanup_free_ char *text = NULL;
+
+	if (vasprintf(&text, format, args) < 0) {
+		text = NULL;
+		return -ENOMEM;
+	}
+	vp_info(ctx, "not complete: %s", text);
+	if (!*missing) {
+		*missing = text;
+		text = NULL;
+	}
+	return 0;
+}

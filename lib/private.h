@@ -9,6 +9,7 @@
 #define VIRTPMEM_LIB_PRIVATE_H
 
 #include <dirent.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -81,6 +82,8 @@ struct virtpmem_namespace {
 /* context.c */
 void vp_log(const struct virtpmem_ctx *ctx, int priority, const char *format, ...)
 	__attribute__((__format__(__printf__, 3, 4)));
+int vp_note_missing(const struct virtpmem_ctx *ctx, char **missing, const char *format,
+		    va_list args) __attribute__((__format__(__printf__, 3, 0)));
 
 #define vp_err(ctx, ...)	vp_log((ctx), LOG_ERR, __VA_ARGS__)
 #define vp_info(ctx, ...)	vp_log((ctx), LOG_INFO, __VA_ARGS__)
@@ -111,6 +114,8 @@ int vp_file_error(const struct virtpmem_region *region, const char *file, const 
 		  int error, enum vp_need need);
 int vp_read_line(const struct virtpmem_region *region, const char *file, enum vp_need need,
 		 char **ret);
+int vp_read_text(const struct virtpmem_region *region, const char *file, size_t max,
+		 enum vp_need need, char **ret);
 int vp_read_word(const struct virtpmem_region *region, const char *file, enum vp_need need,
 		 char **ret);
 int vp_read_u64(const struct virtpmem_region *region, const char *file, enum vp_need need,

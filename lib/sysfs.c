@@ -170,6 +170,35 @@ int vp_read_line(const struct virtpmem_region *region, const char *file, enum vp
 	return 0;
 }
 
+/*
+ * The content of a file of several lines, of up to @max bytes; it may be empty,
+ * and its last line may be cut off.
+ */
+int vp_read_text(const struct virtpmem_region *region, const char *file, size_t max,
+		 enum vp_need need, char **ret)
+{
+	_cleanup_free_ char *text = malloc(max + 1);
+	_cleanup_close_ int fd = -1;
+	ssize_t length;
+
+	if (!text)
+		return -ENOMEM;
+	fd = openat(region->dirfd, file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (fd < 0)
+		return vp_file_error(region, file, "cannot open", errno, need);
+	length = read_all(fd, text, max + 1);
+	if (length < 0)
+		return vp_file_error(region, file, "cannot read", (int)-length, need);
+	if ((size_t)length > max)
+		return vp_malformed(region, file, "the file is too long");
+	text[length] = '\0';
+	if (strlen(text) != (size_t)length)
+		return vp_malformed(region, file, "the file is not text");
+	*ret = text;
+	text = NULL;
+	return 0;
+}
+
 int vp_read_word(const struct virtpmem_region *region, const char *file, enum vp_need need,
 		 char **ret)
 {

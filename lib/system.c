@@ -39,23 +39,13 @@ static void table_freep(struct libmnt_table **table)
 /* Note what could not be seen. Returns 0 or -ENOMEM. */
 int vp_system_miss(struct vp_system *sys, const char *format, ...)
 {
-	_cleanup_free_ char *text = NULL;
 	va_list args;
-	int n;
+	int r;
 
 	va_start(args, format);
-	n = vasprintf(&text, format, args);
+	r = vp_note_missing(sys->ctx, &sys->missing, format, args);
 	va_end(args);
-	if (n < 0) {
-		text = NULL;
-		return -ENOMEM;
-	}
-	vp_info(sys->ctx, "holders: %s", text);
-	if (!sys->missing) {
-		sys->missing = text;
-		text = NULL;
-	}
-	return 0;
+	return r;
 }
 
 /* What happened to a file below @proc: nothing is missing of a process that has gone. */

@@ -40,6 +40,8 @@ struct virtpmem_stats;
 struct virtpmem_histogram;
 struct virtpmem_dax;
 struct virtpmem_dax_map;
+struct virtpmem_bad_ranges;
+struct virtpmem_bad_range;
 struct virtpmem_holders;
 struct virtpmem_holder;
 struct virtpmem_monitor;
@@ -714,6 +716,152 @@ int virtpmem_dax_map_to_address(const struct virtpmem_dax_map *map, uint64_t off
  */
 int virtpmem_dax_map_to_offset(const struct virtpmem_dax_map *map, uint64_t address,
 			       uint64_t *ret);
+
+/* ----------------------------------------------------------- bad ranges */
+
+/** enum virtpmem_bad_layer - what kind of device a bad range is given for */
+enum virtpmem_bad_layer {
+	VIRTPMEM_BAD_REGION,
+	VIRTPMEM_BAD_NAMESPACE,
+	VIRTPMEM_BAD_BLOCK,		/* the block device of a namespace */
+	VIRTPMEM_BAD_PARTITION,		/* a partition of that */
+	VIRTPMEM_BAD_DAX,		/* a DAX device */
+};
+
+/**
+ * virtpmem_region_get_bad_ranges - where a region's memory is bad
+ * @region: the region
+ * @ret: a snapshot, with one reference; it needs neither the region nor its
+ *       context
+ *
+ * The same damage is given once for each device that it shows in, each time in
+ * that device's own offsets: ask for the layer that you work with. Ranges of
+ * one device are merged, and sorted by offset. A device that is lost as a
+ * whole is one range. Addresses of namespaces and DAX devices are for root:
+ * without them, and where something is stacked on a bad range, the snapshot is
+ * not complete.
+ *
+ * Returns: 0, also if nothing is bad; a negative errno.
+ * Since: 0.1
+ */
+int virtpmem_region_get_bad_ranges(struct virtpmem_region *region,
+				   struct virtpmem_bad_ranges **ret);
+
+/**
+ * virtpmem_bad_ranges_ref - take a reference
+ * @ranges: the snapshot
+ *
+ * Returns: @ranges.
+ * Since: 0.1
+ */
+struct virtpmem_bad_ranges *virtpmem_bad_ranges_ref(struct virtpmem_bad_ranges *ranges);
+
+/**
+ * virtpmem_bad_ranges_unref - drop a reference
+ * @ranges: the snapshot, or NULL
+ *
+ * Returns: NULL.
+ * Since: 0.1
+ */
+struct virtpmem_bad_ranges *virtpmem_bad_ranges_unref(struct virtpmem_bad_ranges *ranges);
+
+/**
+ * virtpmem_bad_ranges_is_complete - whether every layer could be looked at
+ * @ranges: the snapshot
+ *
+ * Returns: true if it could.
+ * Since: 0.1
+ */
+bool virtpmem_bad_ranges_is_complete(const struct virtpmem_bad_ranges *ranges);
+
+/**
+ * virtpmem_bad_ranges_get_missing - why a snapshot is not complete
+ * @ranges: the snapshot
+ *
+ * Returns: the first thing that could not be told, and why, in words, owned by
+ * @ranges; NULL if it is complete.
+ * Since: 0.1
+ */
+const char *virtpmem_bad_ranges_get_missing(const struct virtpmem_bad_ranges *ranges);
+
+/**
+ * virtpmem_bad_range_get_first - the first bad range
+ * @ranges: the snapshot
+ *
+ * Returns: the range, owned by @ranges, or NULL if nothing is bad.
+ * Since: 0.1
+ */
+struct virtpmem_bad_range *virtpmem_bad_range_get_first(struct virtpmem_bad_ranges *ranges);
+
+/**
+ * virtpmem_bad_range_get_next - the bad range after this one
+ * @range: a bad range
+ *
+ * Returns: the next one, owned by the snapshot, or NULL after the last.
+ * Since: 0.1
+ */
+struct virtpmem_bad_range *virtpmem_bad_range_get_next(struct virtpmem_bad_range *range);
+
+/** virtpmem_bad_range_foreach - loop over the bad ranges of all layers */
+#define virtpmem_bad_range_foreach(ranges, range) \
+	for ((range) = virtpmem_bad_range_get_first(ranges); (range); \
+	     (range) = virtpmem_bad_range_get_next(range))
+
+/**
+ * virtpmem_bad_range_get_layer - what kind of device it is given for
+ * @range: a bad range
+ *
+ * Returns: the layer.
+ * Since: 0.1
+ */
+enum virtpmem_bad_layer virtpmem_bad_range_get_layer(const struct virtpmem_bad_range *range);
+
+/**
+ * virtpmem_bad_layer_name - name of a layer, as it appears in JSON
+ * @layer: the layer
+ *
+ * Returns: "region", "namespace", "block", "partition", "dax" or "unknown".
+ * Since: 0.1
+ */
+const char *virtpmem_bad_layer_name(enum virtpmem_bad_layer layer);
+
+/**
+ * virtpmem_bad_range_get_device - the device whose offsets these are
+ * @range: a bad range
+ *
+ * Returns: a kernel name such as "region0", "namespace0.0", "pmem0", "pmem0p1"
+ * or "dax0.0", owned by the snapshot.
+ * Since: 0.1
+ */
+const char *virtpmem_bad_range_get_device(const struct virtpmem_bad_range *range);
+
+/**
+ * virtpmem_bad_range_get_offset - where it starts in the device
+ * @range: a bad range
+ *
+ * Returns: bytes.
+ * Since: 0.1
+ */
+uint64_t virtpmem_bad_range_get_offset(const struct virtpmem_bad_range *range);
+
+/**
+ * virtpmem_bad_range_get_length - how long it is
+ * @range: a bad range
+ *
+ * Returns: bytes.
+ * Since: 0.1
+ */
+uint64_t virtpmem_bad_range_get_length(const struct virtpmem_bad_range *range);
+
+/**
+ * virtpmem_bad_range_is_whole - whether the whole device is lost
+ * @range: a bad range
+ *
+ * Returns: true if the range is all of the device, or the region's device has
+ * gone.
+ * Since: 0.1
+ */
+bool virtpmem_bad_range_is_whole(const struct virtpmem_bad_range *range);
 
 /* ------------------------------------------------------------- holders */
 
@@ -1760,6 +1908,11 @@ static inline void virtpmem_dax_map_unrefp(struct virtpmem_dax_map **p)
 	virtpmem_dax_map_unref(*p);
 }
 
+static inline void virtpmem_bad_ranges_unrefp(struct virtpmem_bad_ranges **p)
+{
+	virtpmem_bad_ranges_unref(*p);
+}
+
 static inline void virtpmem_holders_unrefp(struct virtpmem_holders **p)
 {
 	virtpmem_holders_unref(*p);
@@ -1790,6 +1943,7 @@ static inline void virtpmem_plan_unrefp(struct virtpmem_plan **p)
 #define _cleanup_virtpmem_region_unref_ __attribute__((__cleanup__(virtpmem_region_unrefp)))
 #define _cleanup_virtpmem_stats_unref_ __attribute__((__cleanup__(virtpmem_stats_unrefp)))
 #define _cleanup_virtpmem_dax_map_unref_ __attribute__((__cleanup__(virtpmem_dax_map_unrefp)))
+#define _cleanup_virtpmem_bad_ranges_unref_ __attribute__((__cleanup__(virtpmem_bad_ranges_unrefp)))
 #define _cleanup_virtpmem_holders_unref_ __attribute__((__cleanup__(virtpmem_holders_unrefp)))
 #define _cleanup_virtpmem_histogram_unref_ __attribute__((__cleanup__(virtpmem_histogram_unrefp)))
 #define _cleanup_virtpmem_monitor_unref_ __attribute__((__cleanup__(virtpmem_monitor_unrefp)))

@@ -274,6 +274,23 @@ static int read_map(struct virtpmem_ctx *ctx, struct virtpmem_region *region)
 	return r;
 }
 
+static int read_bad_ranges(struct virtpmem_ctx *ctx, struct virtpmem_region *region)
+{
+	struct virtpmem_bad_ranges *ranges = NULL;
+	struct virtpmem_bad_range *range;
+	int count = 0, r;
+
+	(void)ctx;
+	r = virtpmem_region_get_bad_ranges(region->next->next, &ranges);
+	if (r < 0)
+		return r;
+	virtpmem_bad_range_foreach(ranges, range)
+		count++;
+	r = count == 3 && virtpmem_bad_ranges_is_complete(ranges);
+	virtpmem_bad_ranges_unref(ranges);
+	return r;
+}
+
 static const struct subject {
 	const char *name;
 	const char *fixture;
@@ -288,6 +305,7 @@ static const struct subject {
 	{ "U3 flush without memory", "in-tree-6.12", flush },
 	{ "U3 reason without memory", "in-tree-6.12", say_why_not },
 	{ "U3 text without memory", "in-tree-6.12", read_text },
+	{ "U3 bad ranges without memory", "in-tree-6.12", read_bad_ranges },
 	{ "U3 DAX map without memory", "in-tree-6.12", read_map },
 	{ "U3 holders without memory", "in-tree-6.12", list_holders },
 	{ "U3 statistics without memory", "virtpmem-6.12", read_statistics },
@@ -308,6 +326,7 @@ static void add_users(struct testbed *tb)
 	testbed_add_process(tb, "55", "mnt:[2]");
 	testbed_write(tb, "proc/swaps", "Filename\tType\tSize\tUsed\tPriority\n"
 		      "/dev/pmem4p2 partition\t100\t0\t-2\n");
+	testbed_write(tb, "region2/badblocks", "8192 8\n");
 	testbed_write(tb, "proc/55/mountinfo",
 		      "9 1 259:4 / /a rw - xfs /dev/pmem4 rw,logdev=/dev/pmem0\n"
 		      "9 1 259:4 / /a rw - xfs /dev/pmem4 rw,logdev=/dev/pmem0\n");
