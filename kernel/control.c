@@ -137,15 +137,13 @@ static void vpmem_watch_deadline(struct vpmem *v, struct vpmem_section *s, u64 n
 
 /*
  * A transport that took the device away and does not bring it back must not hang
- * anyone. A recover may try; should the transport come later, it begins anew.
+ * anyone. The device is still the transport's: no recover before it is back.
  */
 static void vpmem_watch_parked(struct vpmem *v, struct vpmem_section *s, u64 now, u64 *next)
 {
-	if (!v->parked || v->vq || v->suspending ||
-	    !vpmem_passed(v->detached_ns, v->stall_timeout_ms, now, next))
-		return;
-	v->parked = false;
-	vpmem_break_locked(v, VPMEM_REASON_GONE, s);
+	if (v->parked && !v->vq && !v->suspending &&
+	    vpmem_passed(v->detached_ns, v->stall_timeout_ms, now, next))
+		vpmem_break_locked(v, VPMEM_REASON_GONE, s);
 }
 
 static void vpmem_watch(struct work_struct *work)
@@ -364,13 +362,13 @@ void vpmem_detach_queue(struct vpmem *v)
  * for meanwhile gathers. Returns 0, or -EBUSY if the host does not answer; the
  * caller then unparks, and nothing has changed.
  */
-int vpmem_park(struct vpmem *v)
+int vpmem_park(struct vpmem *v, enum vpmem_parker parker)
 {
 	struct vpmem_section s;
 	u32 limit;
 
 	vpmem_lock(v, &s);
-	v->parked = true;
+	v->parked = parker;
 	limit = min_t(u32, v->stall_timeout_ms, VPMEM_PARK_LIMIT_MS);
 	vpmem_unlock(v, &s);
 
@@ -384,7 +382,7 @@ void vpmem_unpark(struct vpmem *v)
 	struct vpmem_section s;
 
 	vpmem_lock(v, &s);
-	v->parked = false;
+	v->parked = VPMEM_NOBODY;
 	vpmem_submit(v, &s);
 	vpmem_unlock(v, &s);
 	vpmem_look_soon(v);
@@ -409,9 +407,12 @@ static int vpmem_pm_event(struct notifier_block *nb, unsigned long event, void *
 	else if (prepare && (v->state == VPMEM_QUIESCED || v->state == VPMEM_RECOVERING))
 		why = vpmem_state_names[v->state];
 	v->suspending = prepare && !why;
+	/* A restore that failed before it reached us: now recover may try. */
+	if (!prepare && v->parked == VPMEM_SUSPEND && !v->vq) {
+		v->parked = VPMEM_NOBODY;
+		vpmem_break_locked(v, VPMEM_REASON_GONE, &s);
+	}
 	vpmem_unlock(v, &s);
-	/* A restore that failed before it reached us is noticed there. */
-	vpmem_look_soon(v);
 
 	if (!why)
 		return NOTIFY_DONE;

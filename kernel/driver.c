@@ -291,11 +291,6 @@ static int vpmem_bring_back(struct vpmem *v)
 	unsigned int noio;
 
 	vpmem_lock_control(v, &noio);
-	/* Brought back by a recover meanwhile, and reset again since. */
-	if (v->vq) {
-		vpmem_detach_queue(v);
-		v->vdev->config->del_vqs(v->vdev);
-	}
 	reason = vpmem_renew_queue(v);
 	if (reason)
 		vpmem_break(v, reason);
@@ -317,7 +312,7 @@ static int __maybe_unused vpmem_freeze(struct virtio_device *vdev)
 	if (READ_ONCE(v->recoverer) == current)
 		return 0;
 	vpmem_lock_control(v, &noio);
-	err = vpmem_park(v);
+	err = vpmem_park(v, VPMEM_SUSPEND);
 	if (err) {
 		dev_err(&vdev->dev, "%s: the host does not answer a flush: not suspending\n",
 			v->name);
@@ -355,7 +350,7 @@ static int __maybe_unused vpmem_reset_prepare(struct virtio_device *vdev)
 	v = vdev->priv;
 	if (v) {
 		vpmem_lock_control(v, &noio);
-		if (vpmem_park(v))
+		if (vpmem_park(v, VPMEM_RESET))
 			vpmem_break(v, VPMEM_REASON_TIMEOUT);
 		vpmem_delete_queue(v);
 		vpmem_look_soon(v);

@@ -67,6 +67,13 @@ enum vpmem_policy {
 /* A suspend waits no longer for a flush in flight: a watchdog of the PM core's panics. */
 #define VPMEM_PARK_LIMIT_MS	60000
 
+/* Who has taken the device away and will bring it back. */
+enum vpmem_parker {
+	VPMEM_NOBODY,
+	VPMEM_SUSPEND,
+	VPMEM_RESET,
+};
+
 /* Whose the slot is. From "in ring" on, the device may write it (R5). */
 enum vpmem_slot_state {
 	VPMEM_SLOT_OURS,
@@ -140,7 +147,7 @@ struct vpmem {
 	struct virtqueue *vq;		/* NULL while the device is reset */
 	struct vpmem_slot *slot;
 	enum vpmem_slot_state slot_state;
-	bool parked;			/* freeze to restore: nothing is submitted */
+	enum vpmem_parker parked;	/* until it is back nothing is submitted */
 	bool suspending;		/* the system is, from prepare to post */
 	bool leaving;			/* remove has begun */
 	bool closed;			/* remove is past its last flush: refuse */
@@ -257,7 +264,7 @@ bool vpmem_needs_reset(struct vpmem *v);
 bool vpmem_is_gone(struct vpmem *v);
 int vpmem_quiesce(struct vpmem *v);
 void vpmem_resume(struct vpmem *v);
-int vpmem_park(struct vpmem *v);
+int vpmem_park(struct vpmem *v, enum vpmem_parker parker);
 void vpmem_unpark(struct vpmem *v);
 void vpmem_attach_queue(struct vpmem *v, struct virtqueue *vq);
 void vpmem_detach_queue(struct vpmem *v);
