@@ -287,8 +287,10 @@ static int read_disk(struct reader *rd, const struct virtpmem_namespace *ns, boo
 	if (r < 0)
 		return miss_file(rd, ns->blockdev, r);
 	r = read_list(rd, file, size, &set);
+	if (r == -EOPNOTSUPP && bad)
+		return miss(rd, "which blocks of %s are bad cannot be told", ns->blockdev);
 	if (r == -EOPNOTSUPP)
-		return bad ? miss(rd, "which blocks of %s are bad cannot be told", ns->blockdev) : 0;
+		return 0;
 	if (!r)
 		r = add_records(rd, VIRTPMEM_BAD_BLOCK, ns->blockdev, &set, size);
 	if (r || !set.count)
@@ -377,7 +379,7 @@ static int read_devices(struct reader *rd)
 	return read_dax_devices(rd);
 }
 
-static int read_all(struct reader *rd)
+static int read_all(struct reader *rd, bool deep)
 {
 	struct vp_range everything = { .start = 0 };
 	int r;
@@ -391,11 +393,10 @@ static int read_all(struct reader *rd)
 				  everything.length);
 	if (!r)
 		r = read_region(rd, everything.length);
-	return r < 0 ? r : read_devices(rd);
+	return r < 0 || !deep ? r : read_devices(rd);
 }
 
-VP_EXPORT int virtpmem_region_get_bad_ranges(struct virtpmem_region *region,
-					     struct virtpmem_bad_ranges **ret)
+static int get(struct virtpmem_region *region, bool deep, struct virtpmem_bad_ranges **ret)
 {
 	struct virtpmem_bad_ranges *result = calloc(1, sizeof(*result));
 	struct reader rd = { .region = region, .result = result };
@@ -405,7 +406,7 @@ VP_EXPORT int virtpmem_region_get_bad_ranges(struct virtpmem_region *region,
 		return -ENOMEM;
 	result->refs = 1;
 	result->end = &result->first;
-	r = read_all(&rd);
+	r = read_all(&rd, deep);
 	vp_ranges_done(&rd.physical);
 	if (r < 0) {
 		virtpmem_bad_ranges_unref(result);
@@ -413,6 +414,18 @@ VP_EXPORT int virtpmem_region_get_bad_ranges(struct virtpmem_region *region,
 	}
 	*ret = result;
 	return 0;
+}
+
+VP_EXPORT int virtpmem_region_get_bad_ranges(struct virtpmem_region *region,
+					     struct virtpmem_bad_ranges **ret)
+{
+	return get(region, true, ret);
+}
+
+/* Only the region's own. */
+int vp_bad_ranges_of_region(struct virtpmem_region *region, struct virtpmem_bad_ranges **ret)
+{
+	return get(region, false, ret);
 }
 
 VP_EXPORT struct virtpmem_bad_ranges *virtpmem_bad_ranges_ref(struct virtpmem_bad_ranges *ranges)
@@ -447,7 +460,8 @@ VP_EXPORT const char *virtpmem_bad_ranges_get_missing(const struct virtpmem_bad_
 	return ranges->missing;
 }
 
-VP_EXPORT struct virtpmem_bad_range *virtpmem_bad_range_get_first(struct virtpmem_bad_ranges *ranges)
+VP_EXPORT struct virtpmem_bad_range *
+virtpmem_bad_range_get_first(struct virtpmem_bad_ranges *ranges)
 {
 	return ranges->first;
 }
@@ -457,7 +471,8 @@ VP_EXPORT struct virtpmem_bad_range *virtpmem_bad_range_get_next(struct virtpmem
 	return range->next;
 }
 
-VP_EXPORT enum virtpmem_bad_layer virtpmem_bad_range_get_layer(const struct virtpmem_bad_range *range)
+VP_EXPORT enum virtpmem_bad_layer
+virtpmem_bad_range_get_layer(const struct virtpmem_bad_range *range)
 {
 	return range->layer;
 }

@@ -51,6 +51,7 @@ VP_EXPORT int virtpmem_new(struct virtpmem_ctx **ret)
 	ctx->proc = "/proc";
 	ctx->rules = "/etc/udev/rules.d";
 	ctx->boot = "/boot";
+	ctx->modules = "/lib/modules";
 	*ret = ctx;
 	return 0;
 }

@@ -13,12 +13,17 @@
 
 #include "private.h"
 
-bool vp_region_has_group(const struct virtpmem_region *region)
+static bool look_for_group(const struct virtpmem_region *region)
 {
 	struct stat st;
 
 	return !fstatat(region->dirfd, VIRTIO_PMEM_GROUP, &st, AT_SYMLINK_NOFOLLOW) &&
 	       S_ISDIR(st.st_mode);
+}
+
+bool vp_region_has_group(const struct virtpmem_region *region)
+{
+	return vp_snapshot_has_group(region, look_for_group);
 }
 
 /* Of another driver no error is logged for each file that only ours has. */
@@ -178,6 +183,14 @@ VP_EXPORT const char *virtpmem_state_name(enum virtpmem_state state)
 	if ((unsigned int)state >= ARRAY_SIZE(states))
 		state = VIRTPMEM_STATE_UNKNOWN;
 	return states[state];
+}
+
+VP_EXPORT int virtpmem_region_get_stalled(struct virtpmem_region *region, bool *ret)
+{
+	static const char file[] = VP_GROUP_FILE(VIRTIO_PMEM_ATTR_STALLED);
+	int r = vp_group_missing(region, file);
+
+	return r < 0 ? r : vp_read_bool(region, file, VP_OPTIONAL, ret);
 }
 
 VP_EXPORT int virtpmem_region_get_broken_reason(struct virtpmem_region *region, char **ret)

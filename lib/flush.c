@@ -91,13 +91,19 @@ check_cache:
 /* Keeps the first namespace's reason, or its error if no other one is better. */
 static int plan_block(struct virtpmem_region *region, struct plan *plan)
 {
-	struct virtpmem_namespace *ns;
+	struct virtpmem_namespace *ns = NULL;
 	int r, error = 0;
 
-	r = vp_namespaces_read(region, &plan->namespaces);
+	/* In a snapshot the region's own list is as good. */
+	if (region->snapshot)
+		r = vp_namespaces_get(region, &ns);
+	else
+		r = vp_namespaces_read(region, &plan->namespaces);
 	if (r < 0)
 		return r;
-	for (ns = plan->namespaces; ns; ns = ns->next) {
+	if (plan->namespaces)
+		ns = plan->namespaces;
+	for (; ns; ns = ns->next) {
 		char *reason = NULL;
 
 		r = namespace_flushes(ns, &reason);
@@ -340,6 +346,8 @@ VP_EXPORT int virtpmem_region_flush(struct virtpmem_region *region, unsigned int
 	struct virtpmem_flush_result done = { .method = VIRTPMEM_FLUSH_NONE };
 	int r;
 
+	/* The way is chosen by what is so now. */
+	virtpmem_region_snapshot_end(region);
 	r = plan_flush(region, &plan);
 	if (r < 0)
 		return r;

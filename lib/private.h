@@ -41,6 +41,7 @@ struct virtpmem_ctx {
 	struct virtpmem_region *regions;
 	const char *proc;		/* where procfs is; the tests have one of their own */
 	const char *rules;		/* where udev's rules are; likewise */
+	const char *modules;		/* where kernels' modules are; the same */
 	const char *boot;		/* where kernels' configurations are; the same */
 	pid_t *abandoned;		/* children that are still to be reaped */
 	size_t abandoned_count;
@@ -64,6 +65,7 @@ struct virtpmem_region {
 	struct virtpmem_namespace *namespaces;
 	bool dax_read;
 	struct virtpmem_dax *dax;
+	struct vp_snapshot *snapshot;	/* NULL: every value is read anew */
 };
 
 /* All paths are relative to the region's directory. */
@@ -128,6 +130,9 @@ int vp_read_bool(const struct virtpmem_region *region, const char *file, enum vp
 		 bool *ret);
 int vp_read_u64s(const struct virtpmem_region *region, const char *file, size_t max,
 		 uint64_t *values, size_t *count);
+bool vp_parse_u64s(char *line, size_t max, uint64_t *values, size_t *count);
+int vp_reread_u64s(const struct virtpmem_region *region, const char *file, int fd, size_t max,
+		   uint64_t *values, size_t *count);
 int vp_read_link_name(const struct virtpmem_region *region, const char *file, enum vp_need need,
 		      char **ret);
 int vp_write(const struct virtpmem_region *region, const char *file, const char *text);
@@ -144,10 +149,21 @@ int vp_open_node(const char *name, mode_t type, int flags, dev_t *devno);
 void vp_region_free(struct virtpmem_region *region);
 int vp_regions_read(struct virtpmem_ctx *ctx, struct virtpmem_region **ret);
 
+/* snapshot.c */
+int vp_snapshot_get(const struct virtpmem_region *region, const char *file, int *error,
+		    char **text);
+int vp_snapshot_put(const struct virtpmem_region *region, const char *file, int error,
+		    const char *text);
+bool vp_snapshot_has_group(const struct virtpmem_region *region,
+			   bool (*look)(const struct virtpmem_region *region));
+
 /* namespace.c */
 int vp_namespaces_get(struct virtpmem_region *region, struct virtpmem_namespace **ret);
 int vp_namespaces_read(struct virtpmem_region *region, struct virtpmem_namespace **ret);
 void vp_namespaces_free(struct virtpmem_namespace *ns);
+
+/* badranges.c */
+int vp_bad_ranges_of_region(struct virtpmem_region *region, struct virtpmem_bad_ranges **ret);
 
 /* dax.c */
 void vp_dax_free(struct virtpmem_dax *dax);

@@ -31,6 +31,7 @@ void vp_region_free(struct virtpmem_region *region)
 		return;
 	vp_namespaces_free(region->namespaces);
 	vp_dax_free(region->dax);
+	virtpmem_region_snapshot_end(region);
 	vp_closep(&region->dirfd);
 	free(region->devname);
 	free(region->syspath);

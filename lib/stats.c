@@ -7,15 +7,20 @@
  * the first have no value here, the second no name.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "private.h"
 
 /* Bin n ends at 2^n us, which must fit a uint64_t; the last one has no end. */
 #define BINS_MAX	64
 
+/* @region and @fd are there once virtpmem_stats_refresh() was called. */
 struct virtpmem_stats {
 	unsigned int refs;
+	struct virtpmem_region *region;
+	int fd;
 	size_t count;
 	uint64_t values[VIRTPMEM_STAT_COUNT];
 };
@@ -52,10 +57,12 @@ _Static_assert((unsigned int)VIRTPMEM_STAT_COUNT == VIRTIO_PMEM_STATS,
 	       "the library and the driver count the same things");
 _Static_assert(VIRTIO_PMEM_LATENCY_BINS <= BINS_MAX, "the driver's bins fit");
 
+static const char stats_file[] = VP_GROUP_FILE(VIRTIO_PMEM_ATTR_FLUSH_STATS);
+
 VP_EXPORT int virtpmem_region_get_stats(struct virtpmem_region *region,
 					struct virtpmem_stats **ret)
 {
-	static const char file[] = VP_GROUP_FILE(VIRTIO_PMEM_ATTR_FLUSH_STATS);
+	const char *file = stats_file;
 	struct virtpmem_stats *stats;
 	int r;
 
@@ -66,6 +73,7 @@ VP_EXPORT int virtpmem_region_get_stats(struct virtpmem_region *region,
 	if (!stats)
 		return -ENOMEM;
 	stats->refs = 1;
+	stats->fd = -1;
 	r = vp_read_u64s(region, file, ARRAY_SIZE(stats->values), stats->values, &stats->count);
 	if (r < 0) {
 		free(stats);
@@ -83,9 +91,46 @@ VP_EXPORT struct virtpmem_stats *virtpmem_stats_ref(struct virtpmem_stats *stats
 
 VP_EXPORT struct virtpmem_stats *virtpmem_stats_unref(struct virtpmem_stats *stats)
 {
-	if (stats && !--stats->refs)
-		free(stats);
+	if (!stats || --stats->refs)
+		return NULL;
+	vp_closep(&stats->fd);
+	virtpmem_region_unref(stats->region);
+	free(stats);
 	return NULL;
+}
+
+/* The file stays open for the next time. */
+static int open_again(struct virtpmem_stats *stats, struct virtpmem_region *region)
+{
+	int fd;
+
+	if (stats->region == region)
+		return 0;
+	fd = openat(region->dirfd, stats_file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (fd < 0)
+		return vp_file_error(region, stats_file, "cannot open", errno, VP_OPTIONAL);
+	vp_closep(&stats->fd);
+	virtpmem_region_unref(stats->region);
+	stats->region = virtpmem_region_ref(region);
+	stats->fd = fd;
+	return 0;
+}
+
+VP_EXPORT int virtpmem_stats_refresh(struct virtpmem_stats *stats, struct virtpmem_region *region)
+{
+	uint64_t values[VIRTPMEM_STAT_COUNT];
+	size_t count;
+	int r;
+
+	r = open_again(stats, region);
+	if (!r)
+		r = vp_reread_u64s(region, stats_file, stats->fd, ARRAY_SIZE(values), values,
+				   &count);
+	if (r < 0)
+		return r;
+	memcpy(stats->values, values, count * sizeof(*values));
+	stats->count = count;
+	return 0;
 }
 
 VP_EXPORT int virtpmem_stats_get(const struct virtpmem_stats *stats, enum virtpmem_stat id,

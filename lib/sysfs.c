@@ -76,7 +76,10 @@ int vp_file_error(const struct virtpmem_region *region, const char *file, const 
 	return -error;
 }
 
-/* Reads until the end of the file or the buffer; returns the length or -errno. */
+/*
+ * Reads until the end of the file or the buffer; returns the length or -errno.
+ * A file gives less than what was asked for only at its end.
+ */
 static ssize_t read_all(int fd, char *buffer, size_t size)
 {
 	size_t length = 0;
@@ -88,9 +91,9 @@ static ssize_t read_all(int fd, char *buffer, size_t size)
 			continue;
 		if (n < 0)
 			return -errno;
-		if (!n)
-			break;
 		length += (size_t)n;
+		if (length < size)
+			break;
 	}
 	return (ssize_t)length;
 }
@@ -105,6 +108,31 @@ static bool is_printable(const char *text, size_t length)
 	return true;
 }
 
+/* What was read must be one whole line; *why says what is wrong with it. */
+static int take_line(const char *buffer, size_t length, char **ret, const char **why)
+{
+	char *line;
+
+	if (!length)
+		*why = "the file is empty";
+	else if (length > CONTENT_MAX)
+		*why = "the file is too long";
+	else if (buffer[length - 1] != '\n')
+		*why = "the file does not end in a newline: cut off?";
+	else if (!is_printable(buffer, length - 1))
+		*why = "the file is not one line of text";
+	else
+		*why = NULL;
+	if (*why)
+		return -EBADMSG;
+
+	line = strndup(buffer, length - 1);
+	if (!line)
+		return -ENOMEM;
+	*ret = line;
+	return 0;
+}
+
 /*
  * The content of a file of one line below @dirfd, without the newline; it may
  * be empty. Returns 0, or a negative errno and what is wrong: -EBADMSG for
@@ -115,7 +143,6 @@ int vp_attr_read(int dirfd, const char *file, char **ret, const char **why)
 	char buffer[CONTENT_MAX + 1];
 	_cleanup_close_ int fd = -1;
 	ssize_t length;
-	char *line;
 
 	*why = "cannot open";
 	/* A FIFO in place of the file must not block us. */
@@ -126,30 +153,10 @@ int vp_attr_read(int dirfd, const char *file, char **ret, const char **why)
 	length = read_all(fd, buffer, sizeof(buffer));
 	if (length < 0)
 		return (int)length;
-
-	if (!length)
-		*why = "the file is empty";
-	else if (length > CONTENT_MAX)
-		*why = "the file is too long";
-	else if (buffer[length - 1] != '\n')
-		*why = "the file does not end in a newline: cut off?";
-	else if (!is_printable(buffer, (size_t)length - 1))
-		*why = "the file is not one line of text";
-	else
-		*why = NULL;
-	if (*why)
-		return -EBADMSG;
-
-	line = strndup(buffer, (size_t)length - 1);
-	if (!line)
-		return -ENOMEM;
-	*ret = line;
-	return 0;
+	return take_line(buffer, (size_t)length, ret, why);
 }
-
-/* The same of a region, logged, and with the library's errors. */
-int vp_read_line(const struct virtpmem_region *region, const char *file, enum vp_need need,
-		 char **ret)
+static int read_line(const struct virtpmem_region *region, const char *file, enum vp_need need,
+		     char **ret)
 {
 	_cleanup_free_ char *line = NULL;
 	const char *why;
@@ -165,6 +172,25 @@ int vp_read_line(const struct virtpmem_region *region, const char *file, enum vp
 		return vp_file_error(region, file, "cannot read", ENODEV, need);
 	if (r < 0)
 		return vp_malformed(region, file, why);
+	*ret = line;
+	line = NULL;
+	return 0;
+}
+
+/* The same of a region, logged, and with the library's errors. */
+int vp_read_line(const struct virtpmem_region *region, const char *file, enum vp_need need,
+		 char **ret)
+{
+	_cleanup_free_ char *line = NULL;
+	int r;
+
+	if (vp_snapshot_get(region, file, &r, ret))
+		return r;
+	r = read_line(region, file, need, &line);
+	if (vp_snapshot_put(region, file, r, line) < 0)
+		return -ENOMEM;
+	if (r < 0)
+		return r;
 	*ret = line;
 	line = NULL;
 	return 0;
@@ -295,20 +321,15 @@ int vp_write(const struct virtpmem_region *region, const char *file, const char 
 }
 
 /*
- * Numbers with one space between them. More than @max are allowed, must be
- * numbers too, and are dropped: a later driver writes more.
+ * Numbers with one space between them, in a line that this changes. More than
+ * @max are allowed, must be numbers too, and are dropped: a later driver writes
+ * more.
  */
-int vp_read_u64s(const struct virtpmem_region *region, const char *file, size_t max,
-		 uint64_t *values, size_t *count)
+bool vp_parse_u64s(char *line, size_t max, uint64_t *values, size_t *count)
 {
-	_cleanup_free_ char *line = NULL;
 	char *p, *next;
 	size_t n = 0;
-	int r;
 
-	r = vp_read_line(region, file, VP_REQUIRED, &line);
-	if (r < 0)
-		return r;
 	for (p = line; p; p = next, n++) {
 		uint64_t value;
 
@@ -316,12 +337,49 @@ int vp_read_u64s(const struct virtpmem_region *region, const char *file, size_t 
 		if (next)
 			*next++ = '\0';
 		if (!vp_parse_u64(p, &value))
-			return vp_malformed(region, file, "not a line of unsigned numbers");
+			return false;
 		if (n < max)
 			values[n] = value;
 	}
 	*count = n < max ? n : max;
-	return 0;
+	return true;
+}
+
+int vp_read_u64s(const struct virtpmem_region *region, const char *file, size_t max,
+		 uint64_t *values, size_t *count)
+{
+	_cleanup_free_ char *line = NULL;
+	int r;
+
+	r = vp_read_line(region, file, VP_REQUIRED, &line);
+	if (r < 0)
+		return r;
+	return vp_parse_u64s(line, max, values, count) ? 0 :
+	       vp_malformed(region, file, "not a line of unsigned numbers");
+}
+
+/* The same of a file that is open: one system call. */
+int vp_reread_u64s(const struct virtpmem_region *region, const char *file, int fd, size_t max,
+		   uint64_t *values, size_t *count)
+{
+	_cleanup_free_ char *line = NULL;
+	char buffer[CONTENT_MAX + 1];
+	const char *why;
+	ssize_t n;
+	int r;
+
+	do
+		n = pread(fd, buffer, sizeof(buffer), 0);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return vp_file_error(region, file, "cannot read", errno, VP_REQUIRED);
+	r = take_line(buffer, (size_t)n, &line, &why);
+	if (r == -ENOMEM)
+		return r;
+	if (r < 0)
+		return vp_malformed(region, file, why);
+	return vp_parse_u64s(line, max, values, count) ? 0 :
+	       vp_malformed(region, file, "not a line of unsigned numbers");
 }
 
 /* What a symbolic link says, of any length. Returns 0 or a negative errno; logs nothing. */
@@ -349,8 +407,8 @@ int vp_link_read(int dirfd, const char *path, char **ret)
 }
 
 /* The last component of what a symbolic link points to. */
-int vp_read_link_name(const struct virtpmem_region *region, const char *file, enum vp_need need,
-		      char **ret)
+static int read_link_name(const struct virtpmem_region *region, const char *file,
+			  enum vp_need need, char **ret)
 {
 	char target[PATH_MAX];
 	const char *name;
@@ -369,6 +427,24 @@ int vp_read_link_name(const struct virtpmem_region *region, const char *file, en
 		return vp_malformed(region, file, "the link is malformed");
 	*ret = strdup(name);
 	return *ret ? 0 : -ENOMEM;
+}
+
+int vp_read_link_name(const struct virtpmem_region *region, const char *file, enum vp_need need,
+		      char **ret)
+{
+	_cleanup_free_ char *name = NULL;
+	int r;
+
+	if (vp_snapshot_get(region, file, &r, ret))
+		return r;
+	r = read_link_name(region, file, need, &name);
+	if (vp_snapshot_put(region, file, r, name) < 0)
+		return -ENOMEM;
+	if (r < 0)
+		return r;
+	*ret = name;
+	name = NULL;
+	return 0;
 }
 
 /*

@@ -42,6 +42,8 @@ struct virtpmem_dax;
 struct virtpmem_dax_map;
 struct virtpmem_bad_ranges;
 struct virtpmem_bad_range;
+struct virtpmem_health;
+struct virtpmem_reason;
 struct virtpmem_holders;
 struct virtpmem_holder;
 struct virtpmem_monitor;
@@ -204,6 +206,30 @@ struct virtpmem_region *virtpmem_region_ref(struct virtpmem_region *region);
  * Since: 0.1
  */
 struct virtpmem_region *virtpmem_region_unref(struct virtpmem_region *region);
+
+/**
+ * virtpmem_region_snapshot_begin - keep what is read of a region from now on
+ * @region: the region
+ *
+ * Exception to the rule that values are read at the call: until
+ * virtpmem_region_snapshot_end(), each of the kernel's files of this region is
+ * read at most once, and everything that is asked of it stays as it was when it
+ * was read first, errors included. A snapshot that was under way is dropped.
+ * virtpmem_region_flush() ends it; do not call other functions that change
+ * something meanwhile.
+ *
+ * Returns: 0 or -ENOMEM.
+ * Since: 0.1
+ */
+int virtpmem_region_snapshot_begin(struct virtpmem_region *region);
+
+/**
+ * virtpmem_region_snapshot_end - read a region's values at each call again
+ * @region: the region
+ *
+ * Since: 0.1
+ */
+void virtpmem_region_snapshot_end(struct virtpmem_region *region);
 
 /* ---------------------------------------------------- what a region is */
 
@@ -1162,6 +1188,17 @@ int virtpmem_region_get_state(struct virtpmem_region *region, enum virtpmem_stat
 const char *virtpmem_state_name(enum virtpmem_state state);
 
 /**
+ * virtpmem_region_get_stalled - whether a host flush takes longer than it should
+ * @region: the region
+ * @ret: the answer
+ *
+ * Returns: 0; -EOPNOTSUPP with another driver, or one that does not say; a
+ * negative errno.
+ * Since: 0.1
+ */
+int virtpmem_region_get_stalled(struct virtpmem_region *region, bool *ret);
+
+/**
  * virtpmem_region_get_broken_reason - why the region is broken
  * @region: the region
  * @ret: the driver's word: "none", "host-error", "virtqueue", ... (all are in
@@ -1273,6 +1310,19 @@ struct virtpmem_stats *virtpmem_stats_unref(struct virtpmem_stats *stats);
 int virtpmem_stats_get(const struct virtpmem_stats *stats, enum virtpmem_stat id, uint64_t *ret);
 
 /**
+ * virtpmem_stats_refresh - read the counters again, into the same object
+ * @stats: the counters; they stay as they are on failure
+ * @region: the region that they are of
+ *
+ * Keeps the kernel's file open until @stats is freed, and @region with it: from
+ * the second time on this is one system call.
+ *
+ * Returns: 0; -EOPNOTSUPP with another driver; a negative errno.
+ * Since: 0.1
+ */
+int virtpmem_stats_refresh(struct virtpmem_stats *stats, struct virtpmem_region *region);
+
+/**
  * virtpmem_stat_name - name of a counter, as it appears in JSON
  * @id: which one
  *
@@ -1332,6 +1382,145 @@ unsigned int virtpmem_histogram_get_bins(const struct virtpmem_histogram *hist);
  */
 int virtpmem_histogram_get_bin(const struct virtpmem_histogram *hist, unsigned int bin,
 			       uint64_t *lower_us, uint64_t *upper_us, uint64_t *count);
+
+/* --------------------------------------------------------------- health */
+
+/** enum virtpmem_health_level - how bad it is, in order of weight */
+enum virtpmem_health_level {
+	VIRTPMEM_HEALTH_OK,
+	VIRTPMEM_HEALTH_UNKNOWN,	/* something is not known that would have to be */
+	VIRTPMEM_HEALTH_NON_CRITICAL,
+	VIRTPMEM_HEALTH_CRITICAL,
+	VIRTPMEM_HEALTH_FATAL,		/* data may be gone */
+};
+
+/**
+ * virtpmem_region_get_health - the verdict on a region
+ * @region: the region
+ * @holders: NULL, or who uses it: then mounts that never ask for a flush are
+ *           found too; stays the caller's
+ * @latency_limit_us: how long a host flush may take, in microseconds, before
+ *                    the region counts as slow; 0: as long as it likes. Judged
+ *                    is what 99 of 100 flushes stayed below.
+ * @ret: the verdict, with one reference; it needs neither the region nor its
+ *       context
+ *
+ * Between virtpmem_region_snapshot_begin() and _end() it is made from the values
+ * that the other functions have returned.
+ *
+ * Returns: 0, whatever the verdict is; -ENODEV if the region is gone; -ENOMEM.
+ * Since: 0.1
+ */
+int virtpmem_region_get_health(struct virtpmem_region *region, struct virtpmem_holders *holders,
+			       uint64_t latency_limit_us, struct virtpmem_health **ret);
+
+/**
+ * virtpmem_get_system_health - what is wrong with this machine's set-up
+ * @ctx: the context, with the regions of its last scan
+ * @ret: the verdict, with one reference
+ *
+ * Looks at which drivers are installed, built in and bound, and at what keeps a
+ * module from being loaded.
+ *
+ * Returns: 0, whatever the verdict is; a negative errno.
+ * Since: 0.1
+ */
+int virtpmem_get_system_health(struct virtpmem_ctx *ctx, struct virtpmem_health **ret);
+
+/**
+ * virtpmem_health_ref - take a reference
+ * @health: the verdict
+ *
+ * Returns: @health.
+ * Since: 0.1
+ */
+struct virtpmem_health *virtpmem_health_ref(struct virtpmem_health *health);
+
+/**
+ * virtpmem_health_unref - drop a reference
+ * @health: the verdict, or NULL
+ *
+ * Returns: NULL.
+ * Since: 0.1
+ */
+struct virtpmem_health *virtpmem_health_unref(struct virtpmem_health *health);
+
+/**
+ * virtpmem_health_get_level - the verdict
+ * @health: the verdict
+ *
+ * Returns: the level of the worst reason; VIRTPMEM_HEALTH_OK without any.
+ * Since: 0.1
+ */
+enum virtpmem_health_level virtpmem_health_get_level(const struct virtpmem_health *health);
+
+/**
+ * virtpmem_health_level_name - name of a level, as ndctl spells it
+ * @level: the level
+ *
+ * Returns: "ok", "unknown", "non-critical", "critical" or "fatal".
+ * Since: 0.1
+ */
+const char *virtpmem_health_level_name(enum virtpmem_health_level level);
+
+/**
+ * virtpmem_reason_get_first - the first reason of a verdict
+ * @health: the verdict
+ *
+ * Returns: the reason, owned by @health, or NULL if there is none.
+ * Since: 0.1
+ */
+struct virtpmem_reason *virtpmem_reason_get_first(struct virtpmem_health *health);
+
+/**
+ * virtpmem_reason_get_next - the reason after this one
+ * @reason: a reason
+ *
+ * Returns: the next one, owned by the verdict, or NULL after the last.
+ * Since: 0.1
+ */
+struct virtpmem_reason *virtpmem_reason_get_next(struct virtpmem_reason *reason);
+
+/** virtpmem_reason_foreach - loop over the reasons of a verdict */
+#define virtpmem_reason_foreach(health, reason) \
+	for ((reason) = virtpmem_reason_get_first(health); (reason); \
+	     (reason) = virtpmem_reason_get_next(reason))
+
+/**
+ * virtpmem_reason_get_id - the word by which programs know a reason
+ * @reason: a reason
+ *
+ * Returns: such as "broken" or "write_through"; pmemctl-status(1) lists them.
+ * Since: 0.1
+ */
+const char *virtpmem_reason_get_id(const struct virtpmem_reason *reason);
+
+/**
+ * virtpmem_reason_get_level - how bad the reason is by itself
+ * @reason: a reason
+ *
+ * Returns: the level.
+ * Since: 0.1
+ */
+enum virtpmem_health_level virtpmem_reason_get_level(const struct virtpmem_reason *reason);
+
+/**
+ * virtpmem_reason_get_text - what is wrong
+ * @reason: a reason
+ *
+ * Returns: one sentence without a full stop, owned by the verdict.
+ * Since: 0.1
+ */
+const char *virtpmem_reason_get_text(const struct virtpmem_reason *reason);
+
+/**
+ * virtpmem_reason_get_remedy - what can be done about it
+ * @reason: a reason
+ *
+ * Returns: one sentence without a full stop, owned by the verdict.
+ * Since: 0.1
+ */
+const char *virtpmem_reason_get_remedy(const struct virtpmem_reason *reason);
 
 /* --------------------------------------------------------------- flush */
 
@@ -1913,6 +2102,11 @@ static inline void virtpmem_bad_ranges_unrefp(struct virtpmem_bad_ranges **p)
 	virtpmem_bad_ranges_unref(*p);
 }
 
+static inline void virtpmem_health_unrefp(struct virtpmem_health **p)
+{
+	virtpmem_health_unref(*p);
+}
+
 static inline void virtpmem_holders_unrefp(struct virtpmem_holders **p)
 {
 	virtpmem_holders_unref(*p);
@@ -1944,6 +2138,7 @@ static inline void virtpmem_plan_unrefp(struct virtpmem_plan **p)
 #define _cleanup_virtpmem_stats_unref_ __attribute__((__cleanup__(virtpmem_stats_unrefp)))
 #define _cleanup_virtpmem_dax_map_unref_ __attribute__((__cleanup__(virtpmem_dax_map_unrefp)))
 #define _cleanup_virtpmem_bad_ranges_unref_ __attribute__((__cleanup__(virtpmem_bad_ranges_unrefp)))
+#define _cleanup_virtpmem_health_unref_ __attribute__((__cleanup__(virtpmem_health_unrefp)))
 #define _cleanup_virtpmem_holders_unref_ __attribute__((__cleanup__(virtpmem_holders_unrefp)))
 #define _cleanup_virtpmem_histogram_unref_ __attribute__((__cleanup__(virtpmem_histogram_unrefp)))
 #define _cleanup_virtpmem_monitor_unref_ __attribute__((__cleanup__(virtpmem_monitor_unrefp)))

@@ -291,6 +291,24 @@ static int read_bad_ranges(struct virtpmem_ctx *ctx, struct virtpmem_region *reg
 	return r;
 }
 
+static int judge(struct virtpmem_ctx *ctx, struct virtpmem_region *region)
+{
+	struct virtpmem_health *health = NULL;
+	struct virtpmem_reason *reason;
+	int count = 0, r;
+
+	(void)ctx;
+	r = virtpmem_region_snapshot_begin(region);
+	if (!r)
+		r = virtpmem_region_get_health(region, NULL, 1, &health);
+	if (r < 0)
+		return r;
+	virtpmem_reason_foreach(health, reason)
+		count++;
+	virtpmem_health_unref(health);
+	return count == 1;
+}
+
 static const struct subject {
 	const char *name;
 	const char *fixture;
@@ -306,6 +324,7 @@ static const struct subject {
 	{ "U3 reason without memory", "in-tree-6.12", say_why_not },
 	{ "U3 text without memory", "in-tree-6.12", read_text },
 	{ "U3 bad ranges without memory", "in-tree-6.12", read_bad_ranges },
+	{ "U3 health without memory", "in-tree-6.12", judge },
 	{ "U3 DAX map without memory", "in-tree-6.12", read_map },
 	{ "U3 holders without memory", "in-tree-6.12", list_holders },
 	{ "U3 statistics without memory", "virtpmem-6.12", read_statistics },

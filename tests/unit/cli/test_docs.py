@@ -79,6 +79,12 @@ def golden_json():
             yield json.loads(re.sub(r'":(AGE|TIME)', r'":0', block))
 
 
+def reason_ids():
+    """The identifiers that the library's verdicts give to what is wrong."""
+    with open(os.path.join(DOC, '..', 'lib', 'health.c'), encoding='utf-8') as f:
+        return re.findall(r'\badd\(h, "(\w+)"', f.read())
+
+
 def main():
     machine = Machine()
     try:
@@ -107,6 +113,10 @@ def main():
     for name in sorted(names):
         check('*%s*' % name in reference, 'pmemctl-json.5 does not describe "%s"' % name)
     health = page('pmemctl-status.1.adoc')
+    reasons = reason_ids()
+    check(len(reasons) > 10, 'found no reasons in lib/health.c')
+    for reason in reasons:
+        check('*%s* (' % reason in health, 'pmemctl-status.1 lacks the reason %s' % reason)
     for value in golden_json():
         for error in value['errors']:
             check('*%s* (%d)::' % (error['code'], error['exit']) in reference,

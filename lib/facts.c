@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Collecting the facts that a verdict is made from (health.h).
+ *
+ * What cannot be read is left out, and the rules take it for unknown; only a
+ * region that has gone, or no memory, is an error. With a snapshot under way
+ * nothing is read that was read before.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "health.h"
+
+/* Owns what the facts point to. */
+struct collection {
+	struct vp_region_facts facts;
+	struct vp_namespace_facts *namespaces;
+	const char **mounts;
+	char *reason;
+	char *policy;
+};
+
+static void collection_done(struct collection *c)
+{
+	free(c->namespaces);
+	free(c->mounts);
+	free(c->reason);
+	free(c->policy);
+}
+
+/* 1: there is a value. 0: there is none. A negative errno: there can be no verdict. */
+static int got(int r)
+{
+	if (r >= 0)
+		return 1;
+	return r == -ENOMEM || r == -ENODEV ? r : 0;
+}
+
+static int collect_engine(struct virtpmem_region *region, struct collection *c)
+{
+	struct vp_region_facts *f = &c->facts;
+	bool stalled;
+	int r;
+
+	r = got(virtpmem_region_get_state(region, &f->state));
+	if (r < 0)
+		return r;
+	f->has_state = r;
+	r = got(virtpmem_region_get_in_flight_us(region, &f->in_flight_us));
+	if (r >= 0)
+		r = got(virtpmem_region_get_stalled(region, &stalled));
+	if (r > 0)
+		f->stalled = stalled;
+	else	/* A driver that does not say. */
+		f->stalled = f->in_flight_us >=
+			     VIRTIO_PMEM_STALL_TIMEOUT_MS_DEFAULT * UINT64_C(1000);
+	if (r >= 0)
+		r = got(virtpmem_region_get_abi(region, &f->abi));
+	if (r >= 0)
+		r = got(virtpmem_region_get_error_policy(region, &c->policy));
+	if (r >= 0 && f->has_state && f->state == VIRTPMEM_STATE_BROKEN)
+		r = got(virtpmem_region_get_broken_reason(region, &c->reason));
+	f->broken_reason = c->reason;
+	f->policy = c->policy;
+	return r;
+}
+
+/* The lower bound of the bin that the slowest of a hundred falls into. */
+static uint64_t slow_percent(const struct virtpmem_histogram *hist)
+{
+	uint64_t lower, upper, count, total = 0, seen = 0;
+	unsigned int i, bins = virtpmem_histogram_get_bins(hist);
+
+	for (i = 0; i < bins; i++)
+		if (!virtpmem_histogram_get_bin(hist, i, &lower, &upper, &count))
+			total += count;
+	for (i = bins; total && i-- > 0;) {
+		virtpmem_histogram_get_bin(hist, i, &lower, &upper, &count);
+		seen += count;
+		if (seen >= total / 100 + 1)
+			return lower;
+	}
+	return 0;
+}
+
+static int collect_statistics(struct virtpmem_region *region, struct collection *c)
+{
+	_cleanup_virtpmem_histogram_unref_ struct virtpmem_histogram *hist = NULL;
+	_cleanup_virtpmem_stats_unref_ struct virtpmem_stats *stats = NULL;
+	struct vp_region_facts *f = &c->facts;
+	int r;
+
+	r = got(virtpmem_region_get_stats(region, &stats));
+	if (r > 0)
+		f->has_stats = !virtpmem_stats_get(stats, VIRTPMEM_STAT_FAILED_HOST_FLUSHES,
+						   &f->failed_host_flushes);
+	if (r < 0 || !f->latency_limit_us)
+		return r;
+	r = got(virtpmem_region_get_latency_histogram(region, &hist));
+	if (r > 0)
+		f->slow_percent_us = slow_percent(hist);
+	return r;
+}
+
+static int collect_namespace(struct virtpmem_namespace *ns, struct vp_namespace_facts *f)
+{
+	enum virtpmem_write_cache cache;
+	int r;
+
+	f->devname = ns->devname;
+	f->blockdev = ns->blockdev;
+	f->disabled = !ns->unsure && !ns->blockdev && !ns->daxdev;
+	r = got(virtpmem_namespace_get_mode(ns, &f->mode));
+	if (r < 0 || !ns->blockdev)
+		return r;
+	r = got(virtpmem_namespace_get_write_cache(ns, &cache));
+	f->write_through = r > 0 && cache == VIRTPMEM_WRITE_THROUGH;
+	return r;
+}
+
+static int collect_namespaces(struct virtpmem_region *region, struct collection *c)
+{
+	struct virtpmem_namespace *ns = NULL;
+	unsigned int count = 0;
+	int r;
+
+	r = got(virtpmem_region_get_namespace_count(region, &count));
+	if (r < 0 || !count)
+		return r;
+	c->namespaces = calloc(count, sizeof(*c->namespaces));
+	if (!c->namespaces)
+		return -ENOMEM;
+	c->facts.namespaces = c->namespaces;
+	virtpmem_namespace_foreach(region, ns) {
+		r = collect_namespace(ns, &c->namespaces[c->facts.namespace_count++]);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int collect_identity(struct virtpmem_region *region, struct collection *c)
+{
+	struct vp_region_facts *f = &c->facts;
+	int r;
+
+	r = got(virtpmem_region_get_driver(region, &f->driver));
+	if (r >= 0)
+		r = got(virtpmem_region_get_type(region, &f->type));
+	if (r >= 0)
+		r = got(virtpmem_region_get_read_only(region, &f->read_only));
+	if (r >= 0)
+		r = got(virtpmem_region_get_flush_method(region, &f->method, NULL));
+	if (r > 0)
+		f->has_method = true;
+	return r;
+}
+
+/* Only what the region's own list says: each layer below shows the same damage again. */
+static int collect_bad_ranges(struct virtpmem_region *region, struct collection *c)
+{
+	_cleanup_virtpmem_bad_ranges_unref_ struct virtpmem_bad_ranges *ranges = NULL;
+	struct vp_region_facts *f = &c->facts;
+	struct virtpmem_bad_range *range;
+	int r;
+
+	r = got(vp_bad_ranges_of_region(region, &ranges));
+	f->bad_unknown = !r;
+	if (r <= 0)
+		return r;
+	virtpmem_bad_range_foreach(ranges, range) {
+		f->bad_count++;
+		f->bad_bytes += virtpmem_bad_range_get_length(range);
+		f->lost = f->lost || virtpmem_bad_range_is_whole(range);
+	}
+	return 0;
+}
+
+/* Of a holder and all that is on it: which mounts never ask for a flush. */
+static int collect_mounts(struct virtpmem_holder *holder, struct collection *c)
+{
+	struct virtpmem_holder *child;
+	const char **mounts;
+	int r;
+
+	if (virtpmem_holder_drops_flushes(holder)) {
+		mounts = reallocarray(c->mounts, c->facts.no_barrier_count + 1, sizeof(*mounts));
+		if (!mounts)
+			return -ENOMEM;
+		c->mounts = mounts;
+		c->facts.no_barriers = mounts;
+		mounts[c->facts.no_barrier_count++] = virtpmem_holder_get_path(holder);
+	}
+	virtpmem_holder_child_foreach(holder, child) {
+		r = collect_mounts(child, c);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int collect(struct virtpmem_region *region, struct virtpmem_holders *holders,
+		   struct collection *c)
+{
+	static int (*const steps[])(struct virtpmem_region *region, struct collection *c) = {
+		collect_identity, collect_engine, collect_statistics, collect_namespaces,
+		collect_bad_ranges,
+	};
+	struct virtpmem_holder *holder;
+	size_t i;
+	int r = 0;
+
+	for (i = 0; r >= 0 && i < ARRAY_SIZE(steps); i++)
+		r = steps[i](region, c);
+	if (r < 0 || !holders)
+		return r;
+	virtpmem_holder_foreach(holders, holder) {
+		r = collect_mounts(holder, c);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+VP_EXPORT int virtpmem_region_get_health(struct virtpmem_region *region,
+					 struct virtpmem_holders *holders,
+					 uint64_t latency_limit_us, struct virtpmem_health **ret)
+{
+	_cleanup_(collection_done) struct collection c = {
+		.facts.latency_limit_us = latency_limit_us,
+	};
+	int r;
+
+	r = collect(region, holders, &c);
+	return r < 0 ? r : vp_judge_region(&c.facts, ret);
+}
+
+/* ---------------------------------------------------------- the machine */
+
+/* Whether a file has a line that holds @word. */
+static bool file_has(const char *path, const char *word)
+{
+	_cleanup_free_ char *line = NULL;
+	FILE *f = fopen(path, "re");
+	bool found = false;
+	size_t size = 0;
+
+	while (f && !found && getline(&line, &size, f) > 0)
+		found = strstr(line, word);
+	if (f)
+		fclose(f);
+	return found;
+}
+
+static int collect_modules(const struct virtpmem_ctx *ctx, struct vp_system_facts *f)
+{
+	_cleanup_free_ char *builtin = NULL, *dep = NULL;
+	struct utsname name;
+
+	if (uname(&name) < 0)
+		return -errno;
+	if (asprintf(&builtin, "%s/%s/modules.builtin", ctx->modules, name.release) < 0) {
+		builtin = NULL;
+		return -ENOMEM;
+	}
+	if (asprintf(&dep, "%s/%s/modules.dep", ctx->modules, name.release) < 0) {
+		dep = NULL;
+		return -ENOMEM;
+	}
+	f->builtin = file_has(builtin, "/virtio_pmem.ko");
+	/* The kernel's own is kernel/drivers/nvdimm/virtio_pmem.ko. */
+	f->installed = file_has(dep, "updates/dkms/virtio_pmem.ko") ||
+		       file_has(dep, "updates/virtio_pmem.ko") ||
+		       file_has(dep, "extra/virtio_pmem.ko");
+	return 0;
+}
+
+/* A virtio-pmem device without driver; *ret is NULL if there is none. */
+static int find_unbound(char **ret)
+{
+	_cleanup_closedir_ DIR *dir = opendir("/sys/bus/virtio/devices");
+	const struct dirent *entry;
+
+	*ret = NULL;
+	if (!dir)
+		return errno == ENOMEM ? -ENOMEM : 0;
+	while ((entry = readdir(dir))) {
+		_cleanup_close_ int fd = openat(dirfd(dir), entry->d_name,
+						O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		_cleanup_free_ char *id = NULL;
+		const char *why;
+		int r;
+
+		if (entry->d_name[0] == '.' || fd < 0)
+			continue;
+		r = vp_attr_read(fd, "device", &id, &why);
+		if (r == -ENOMEM)
+			return r;
+		/* 27, VIRTIO_ID_PMEM */
+		if (r < 0 || strcmp(id, "0x001b") != 0 || !faccessat(fd, "driver", F_OK, 0))
+			continue;
+		*ret = strdup(entry->d_name);
+		return *ret ? 0 : -ENOMEM;
+	}
+	return 0;
+}
+
+VP_EXPORT int virtpmem_get_system_health(struct virtpmem_ctx *ctx, struct virtpmem_health **ret)
+{
+	struct vp_system_facts facts = { .builtin = false };
+	_cleanup_free_ char *device = NULL;
+	struct virtpmem_region *region;
+	enum virtpmem_driver driver;
+	int r;
+
+	r = collect_modules(ctx, &facts);
+	if (!r)
+		r = find_unbound(&device);
+	if (r < 0)
+		return r;
+	facts.unbound_device = device;
+	facts.sig_enforce = file_has("/sys/module/module/parameters/sig_enforce", "Y");
+	facts.lockdown = file_has("/sys/kernel/security/lockdown", "[integrity]") ||
+			 file_has("/sys/kernel/security/lockdown", "[confidentiality]");
+	virtpmem_region_foreach(ctx, region) {
+		r = virtpmem_region_get_driver(region, &driver);
+		if (r == -ENOMEM)
+			return r;
+		facts.in_tree_bound |= !r && driver == VIRTPMEM_DRIVER_IN_TREE;
+	}
+	return vp_judge_system(&facts, ret);
+}

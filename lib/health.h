@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What a verdict is made from. The judges are pure functions of these facts,
+ * so that tests can give them any.
+ */
+#ifndef VIRTPMEM_LIB_HEALTH_H
+#define VIRTPMEM_LIB_HEALTH_H
+
+#include "private.h"
+
+/* A namespace; @blockdev is NULL if it has none. */
+struct vp_namespace_facts {
+	const char *devname;
+	const char *blockdev;
+	enum virtpmem_mode mode;
+	bool write_through;
+	bool disabled;
+};
+
+/* What is not known is 0, false or NULL, unless a flag beside it says so. */
+struct vp_region_facts {
+	enum virtpmem_driver driver;
+	enum virtpmem_region_type type;
+	bool read_only;
+	unsigned int abi;
+
+	bool has_state;
+	enum virtpmem_state state;
+	const char *broken_reason;
+	bool stalled;
+	uint64_t in_flight_us;
+	const char *policy;
+
+	bool has_stats;
+	uint64_t failed_host_flushes;
+	uint64_t slow_percent_us;	/* what 99 of 100 host flushes stayed below; 0: unknown */
+	uint64_t latency_limit_us;	/* 0: none */
+
+	bool has_method;
+	enum virtpmem_flush_method method;
+
+	uint64_t bad_bytes;
+	size_t bad_count;
+	bool lost;
+	bool bad_unknown;
+
+	const struct vp_namespace_facts *namespaces;
+	size_t namespace_count;
+	const char *const *no_barriers;	/* mount points */
+	size_t no_barrier_count;
+};
+
+/* Of the machine. @device: a virtio-pmem device without driver, or NULL. */
+struct vp_system_facts {
+	bool builtin;
+	bool sig_enforce;
+	bool lockdown;
+	bool installed;			/* our module is there for this kernel */
+	bool in_tree_bound;
+	const char *unbound_device;
+};
+
+int vp_judge_region(const struct vp_region_facts *facts, struct virtpmem_health **ret);
+int vp_judge_system(const struct vp_system_facts *facts, struct virtpmem_health **ret);
+
+#endif /* VIRTPMEM_LIB_HEALTH_H */

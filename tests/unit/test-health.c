@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Verdicts. The judges are given facts from a table; what collects the facts
+ * is tried on recorded trees.
+ */
+#include "testbed.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#include "health.h"
+
+#define OURS \
+	.driver = VIRTPMEM_DRIVER_VIRTPMEM, .type = VIRTPMEM_REGION_PMEM, .abi = 1, \
+	.has_state = true, .policy = "latch", .has_stats = true, .has_method = true
+#define HEALTHY		OURS, .state = VIRTPMEM_STATE_ACTIVE, .method = VIRTPMEM_FLUSH_DEEP
+#define BROKEN		OURS, .state = VIRTPMEM_STATE_BROKEN, .method = VIRTPMEM_FLUSH_DEEP
+#define IN_TREE		.driver = VIRTPMEM_DRIVER_IN_TREE, .type = VIRTPMEM_REGION_PMEM, \
+			.has_method = true
+#define OTHER		.driver = VIRTPMEM_DRIVER_OTHER, .type = VIRTPMEM_REGION_PMEM, \
+			.has_method = true
+
+static const struct vp_namespace_facts fsdax = {
+	.devname = "namespace0.0", .blockdev = "pmem0", .mode = VIRTPMEM_MODE_FSDAX,
+};
+static const struct vp_namespace_facts through = {
+	.devname = "namespace0.0", .blockdev = "pmem0", .mode = VIRTPMEM_MODE_FSDAX,
+	.write_through = true,
+};
+static const struct vp_namespace_facts sector = {
+	.devname = "namespace0.0", .blockdev = "pmem0s", .mode = VIRTPMEM_MODE_SECTOR,
+	.write_through = true,
+};
+static const struct vp_namespace_facts disabled = {
+	.devname = "namespace0.0", .mode = VIRTPMEM_MODE_FSDAX, .disabled = true,
+};
+static const char *const mounts[] = { "/data", "/more" };
+
+#define NS(ns_)		.namespaces = &(ns_), .namespace_count = 1
+
+/* "LEVEL ID:LEVEL ID:LEVEL ..." */
+static const struct judgement {
+	const char *name;
+	struct vp_region_facts facts;
+	const char *expected;
+} judgements[] = {
+	{ "a healthy region is ok", { HEALTHY, NS(fsdax) }, "ok" },
+	{ "a host error is fatal", { BROKEN, .broken_reason = "host-error",
+				     .failed_host_flushes = 1 }, "fatal broken:fatal" },
+	{ "a device that has gone is fatal", { BROKEN, .broken_reason = "gone", .lost = true,
+					       .bad_count = 1 }, "fatal broken:fatal" },
+	{ "a broken queue is critical", { BROKEN, .broken_reason = "virtqueue" },
+	  "critical broken:critical" },
+	{ "broken for a reason that is not known", { BROKEN }, "critical broken:critical" },
+	{ "broken, and failed before", { BROKEN, .broken_reason = "notify",
+					 .failed_host_flushes = 2 },
+	  "critical broken:critical host_flush_failed:non-critical" },
+	{ "stalled", { HEALTHY, .stalled = true, .in_flight_us = 40000000 },
+	  "critical stalled:critical" },
+	{ "failed flushes that were latched", { HEALTHY, .failed_host_flushes = 1 },
+	  "non-critical host_flush_failed:non-critical" },
+	{ "failed flushes that were only reported",
+	  { .driver = VIRTPMEM_DRIVER_VIRTPMEM, .has_state = true, .has_stats = true,
+	    .state = VIRTPMEM_STATE_ACTIVE, .policy = "report", .failed_host_flushes = 3 },
+	  "critical host_flush_failed:critical" },
+	{ "bad ranges", { HEALTHY, .bad_count = 2, .bad_bytes = 8192 },
+	  "critical bad_ranges:critical" },
+	{ "all of it bad", { HEALTHY, .bad_count = 1, .bad_bytes = 1 << 20, .lost = true },
+	  "fatal media_lost:fatal" },
+	{ "no way to flush ours", { OURS, .state = VIRTPMEM_STATE_ACTIVE },
+	  "critical no_flush_method:critical" },
+	{ "no way to flush the in-tree driver's", { IN_TREE },
+	  "critical no_flush_method:critical no_statistics:unknown" },
+	{ "no way to flush another's", { OTHER },
+	  "unknown no_flush_method:unknown not_virtio_pmem:unknown" },
+	{ "volatile memory needs none", { .driver = VIRTPMEM_DRIVER_OTHER, .has_method = true,
+					  .type = VIRTPMEM_REGION_VOLATILE },
+	  "unknown not_virtio_pmem:unknown" },
+	{ "a method that could not be found out is not missed",
+	  { .driver = VIRTPMEM_DRIVER_OTHER }, "unknown not_virtio_pmem:unknown" },
+	{ "write through", { HEALTHY, NS(through) }, "critical write_through:critical" },
+	{ "write through elsewhere is not judged", { OTHER, .method = VIRTPMEM_FLUSH_NOT_NEEDED,
+						     NS(through) },
+	  "unknown not_virtio_pmem:unknown" },
+	{ "mounted without barriers", { HEALTHY, .no_barriers = mounts, .no_barrier_count = 2 },
+	  "critical no_barriers:critical no_barriers:critical" },
+	{ "sector mode on ours", { OURS, .state = VIRTPMEM_STATE_ACTIVE, NS(sector) }, "ok" },
+	{ "sector mode on the in-tree driver", { IN_TREE, NS(sector) },
+	  "critical sector_mode_sleeps:critical no_statistics:unknown" },
+	{ "quiesced", { OURS, .state = VIRTPMEM_STATE_QUIESCED, .method = VIRTPMEM_FLUSH_DEEP },
+	  "non-critical not_active:non-critical" },
+	{ "recovering", { OURS, .state = VIRTPMEM_STATE_RECOVERING,
+			  .method = VIRTPMEM_FLUSH_DEEP },
+	  "non-critical not_active:non-critical" },
+	{ "being removed", { OURS, .state = VIRTPMEM_STATE_REMOVING,
+			     .method = VIRTPMEM_FLUSH_DEEP },
+	  "non-critical not_active:non-critical" },
+	{ "slower than the limit", { HEALTHY, .slow_percent_us = 2048, .latency_limit_us = 1000 },
+	  "non-critical slow:non-critical" },
+	{ "at the limit", { HEALTHY, .slow_percent_us = 1000, .latency_limit_us = 1000 }, "ok" },
+	{ "slow without a limit", { HEALTHY, .slow_percent_us = 2048 }, "ok" },
+	{ "a namespace that is disabled", { HEALTHY, NS(disabled) },
+	  "non-critical namespace_disabled:non-critical" },
+	{ "read-only", { HEALTHY, .read_only = true }, "non-critical read_only:non-critical" },
+	{ "a newer driver", { .driver = VIRTPMEM_DRIVER_VIRTPMEM, .has_state = true,
+			      .state = VIRTPMEM_STATE_ACTIVE, .has_stats = true,
+			      .abi = VIRTIO_PMEM_ABI + 1 }, "unknown driver_newer:unknown" },
+	{ "a state that nobody knows", { OURS, .state = VIRTPMEM_STATE_UNKNOWN,
+					 .method = VIRTPMEM_FLUSH_DEEP },
+	  "unknown incomplete:unknown" },
+	{ "without statistics of ours", { .driver = VIRTPMEM_DRIVER_VIRTPMEM, .has_state = true,
+					  .state = VIRTPMEM_STATE_ACTIVE },
+	  "unknown incomplete:unknown" },
+	{ "the in-tree driver", { IN_TREE, .method = VIRTPMEM_FLUSH_BLOCK, NS(fsdax) },
+	  "unknown no_statistics:unknown" },
+};
+
+static const struct {
+	const char *name;
+	struct vp_system_facts facts;
+	const char *expected;
+} system_judgements[] = {
+	{ "all is well", { .installed = true }, "ok" },
+	{ "built in", { .builtin = true }, "non-critical driver_built_in:non-critical" },
+	{ "signatures", { .sig_enforce = true }, "non-critical signatures_enforced:non-critical" },
+	{ "lockdown", { .lockdown = true }, "non-critical signatures_enforced:non-critical" },
+	{ "in-tree bound, and ours not there", { .in_tree_bound = true }, "ok" },
+	{ "in-tree bound, though ours is there", { .in_tree_bound = true, .installed = true },
+	  "non-critical wrong_driver:non-critical" },
+	{ "a device without driver", { .unbound_device = "virtio3" },
+	  "non-critical device_without_driver:non-critical" },
+};
+
+/* Also looks whether each reason can be shown. */
+static void check(struct virtpmem_health *health, const char *name, const char *expected)
+{
+	struct virtpmem_reason *reason;
+	char text[512];
+	int n;
+
+	n = snprintf(text, sizeof(text), "%s",
+		     virtpmem_health_level_name(virtpmem_health_get_level(health)));
+	virtpmem_reason_foreach(health, reason) {
+		n += snprintf(text + n, sizeof(text) - (size_t)n, " %s:%s",
+			      virtpmem_reason_get_id(reason),
+			      virtpmem_health_level_name(virtpmem_reason_get_level(reason)));
+		assert_true(strlen(virtpmem_reason_get_text(reason)) > 10);
+		assert_true(strlen(virtpmem_reason_get_remedy(reason)) > 10);
+	}
+	if (strcmp(text, expected) != 0)
+		fail_msg("%s: %s, not %s", name, text, expected);
+}
+
+static void verdicts_on_regions(void **state)
+{
+	struct virtpmem_health *health;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(judgements); i++) {
+		assert_int_equal(vp_judge_region(&judgements[i].facts, &health), 0);
+		check(health, judgements[i].name, judgements[i].expected);
+		virtpmem_health_unref(health);
+	}
+}
+
+static void verdicts_on_machines(void **state)
+{
+	struct virtpmem_health *health;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(system_judgements); i++) {
+		assert_int_equal(vp_judge_system(&system_judgements[i].facts, &health), 0);
+		check(health, system_judgements[i].name, system_judgements[i].expected);
+		virtpmem_health_unref(health);
+	}
+}
+
+/* ------------------------------------------------------ facts of a region */
+
+static void check_region(void **state, const char *name, uint64_t limit, const char *expected)
+{
+	struct virtpmem_region *region = testbed_region(*state, name);
+	struct virtpmem_health *health;
+
+	assert_int_equal(virtpmem_region_get_health(region, NULL, limit, &health), 0);
+	check(health, name, expected);
+	virtpmem_health_unref(health);
+}
+
+static void recorded_regions_of_ours(void **state)
+{
+	check_region(state, "region0", 0, "ok");
+	check_region(state, "region3", 0, "ok");
+	check_region(state, "region4", 0,
+		     "unknown no_flush_method:unknown not_virtio_pmem:unknown");
+}
+
+static void recorded_regions_of_the_in_tree_driver(void **state)
+{
+	check_region(state, "region0", 0, "unknown no_statistics:unknown");
+	check_region(state, "region2", 0,
+		     "critical no_flush_method:critical no_statistics:unknown");
+	check_region(state, "region3", 0,
+		     "critical sector_mode_sleeps:critical no_statistics:unknown");
+}
+
+static void facts_are_read_from_the_region(void **state)
+{
+	static const struct {
+		const char *file, *text, *expected;
+	} table[] = {
+		{ "region0/virtio_pmem/state", "broken\n", "critical broken:critical" },
+		{ "region0/virtio_pmem/state", "quiesced\n",
+		  "non-critical not_active:non-critical" },
+		{ "region0/virtio_pmem/in_flight_us", "31000000\n", "critical stalled:critical" },
+		{ "region0/virtio_pmem/abi", "2\n", "unknown driver_newer:unknown" },
+		{ "region0/virtio_pmem/flush_stats", "1 2\n", "unknown incomplete:unknown" },
+		{ "region0/read_only", "1\n", "non-critical read_only:non-critical" },
+		{ "region0/badblocks", "8 8\n", "critical bad_ranges:critical" },
+		{ "region0/badblocks", "0 262144\n", "fatal media_lost:fatal" },
+		{ "region0/namespace0.0/block/pmem0/queue/write_cache", "write through\n",
+		  "critical write_through:critical" },
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(table); i++) {
+		char *before = testbed_read(*state, table[i].file);
+
+		testbed_write(*state, table[i].file, table[i].text);
+		check_region(state, "region0", 0, table[i].expected);
+		testbed_write(*state, table[i].file, before);
+		free(before);
+	}
+	testbed_remove(*state, "region0/namespace0.0/block");
+	check_region(state, "region0", 0, "non-critical namespace_disabled:non-critical");
+}
+
+static void what_the_driver_says_of_stalling_counts(void **state)
+{
+	testbed_write(*state, "region0/virtio_pmem/" VIRTIO_PMEM_ATTR_STALLED, "0\n");
+	testbed_write(*state, "region0/virtio_pmem/in_flight_us", "31000000\n");
+	check_region(state, "region0", 0, "ok");
+	testbed_write(*state, "region0/virtio_pmem/" VIRTIO_PMEM_ATTR_STALLED, "1\n");
+	check_region(state, "region0", 0, "critical stalled:critical");
+}
+
+/* 98 fast ones, and two of at least 1 << 12 us. */
+static void slowest_percent_is_judged(void **state)
+{
+	char line[256] = "98";
+	unsigned int i;
+
+	for (i = 1; i < VIRTIO_PMEM_LATENCY_BINS; i++)
+		strcat(line, i == 13 ? " 2" : " 0");
+	strcat(line, "\n");
+	testbed_write(*state, "region0/virtio_pmem/flush_latency", line);
+	check_region(state, "region0", 4095, "non-critical slow:non-critical");
+	check_region(state, "region0", 4096, "ok");
+	check_region(state, "region0", 0, "ok");
+	memcpy(line, "99", 2);
+	strstr(line, " 2")[1] = '1';
+	testbed_write(*state, "region0/virtio_pmem/flush_latency", line);
+	check_region(state, "region0", 1, "ok");
+}
+
+static void mounts_without_barriers_are_found_among_the_holders(void **state)
+{
+	struct virtpmem_region *region;
+	struct virtpmem_holders *holders;
+	struct virtpmem_health *health;
+	char *proc = testbed_path(*state, "proc");
+
+	testbed_add_proc(*state);
+	testbed_set_mounts(*state, "9 1 259:0 / /data rw - ext4 /dev/pmem0 rw,nobarrier\n");
+	testbed_ctx(*state)->proc = proc;
+	region = testbed_region(*state, "region0");
+	assert_int_equal(virtpmem_region_get_holders(region, 0, &holders), 0);
+	assert_int_equal(virtpmem_region_get_health(region, holders, 0, &health), 0);
+	check(health, "nobarrier", "critical no_barriers:critical no_statistics:unknown");
+	assert_non_null(strstr(virtpmem_reason_get_text(virtpmem_reason_get_first(health)),
+			       "/data"));
+	assert_ptr_equal(virtpmem_health_ref(health), health);
+	virtpmem_health_unref(health);
+	virtpmem_health_unref(health);
+	assert_null(virtpmem_health_unref(NULL));
+	virtpmem_holders_unref(holders);
+	free(proc);
+}
+
+static void region_that_has_gone_is_enodev(void **state)
+{
+	struct virtpmem_region *region = testbed_region(*state, "region0");
+	struct virtpmem_health *health = NULL;
+
+	testbed_remove_region(*state, "region0");
+	assert_int_equal(virtpmem_region_get_health(region, NULL, 0, &health), -ENODEV);
+	assert_null(health);
+}
+
+/* ----------------------------------------------------- facts of a machine */
+
+static void facts_are_read_from_the_machine(void **state)
+{
+	struct virtpmem_ctx *ctx = testbed_ctx(*state);
+	char *modules = testbed_path(*state, "modules");
+	struct virtpmem_health *health;
+	struct utsname name;
+
+	ctx->modules = modules;
+	assert_int_equal(uname(&name), 0);
+	testbed_mkdir(*state, "modules");
+	testbed_mkdir_in(*state, "modules", name.release);
+	assert_true(virtpmem_scan(ctx) > 0);
+	assert_int_equal(virtpmem_get_system_health(ctx, &health), 0);
+	check(health, "nothing is known", "ok");
+	virtpmem_health_unref(health);
+
+	strcat(name.release, "/modules.dep");
+	testbed_write_in(*state, "modules", name.release,
+			 "updates/dkms/virtio_pmem.ko: kernel/drivers/nvdimm/libnvdimm.ko\n");
+	*strrchr(name.release, '/') = '\0';
+	strcat(name.release, "/modules.builtin");
+	testbed_write_in(*state, "modules", name.release,
+			 "kernel/fs/ext4.ko\nkernel/drivers/nvdimm/virtio_pmem.ko\n");
+	testbed_mkdir(*state, "sys/module/module");
+	testbed_mkdir(*state, "sys/module/module/parameters");
+	testbed_write(*state, "sys/module/module/parameters/sig_enforce", "Y\n");
+	assert_int_equal(virtpmem_get_system_health(ctx, &health), 0);
+	check(health, "everything is wrong", "non-critical driver_built_in:non-critical "
+	      "signatures_enforced:non-critical wrong_driver:non-critical");
+	virtpmem_health_unref(health);
+	free(modules);
+}
+
+static void names_of_levels(void **state)
+{
+	(void)state;
+	assert_string_equal(virtpmem_health_level_name((enum virtpmem_health_level)99), "unknown");
+}
+
+#define t(fn_, fixture_)	testbed_test(#fn_, fn_, fixture_)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(verdicts_on_regions),
+		cmocka_unit_test(verdicts_on_machines),
+		t(recorded_regions_of_ours, "virtpmem-6.12"),
+		t(recorded_regions_of_the_in_tree_driver, "in-tree-6.12"),
+		t(facts_are_read_from_the_region, "virtpmem-6.12"),
+		t(what_the_driver_says_of_stalling_counts, "virtpmem-6.12"),
+		t(slowest_percent_is_judged, "virtpmem-6.12"),
+		t(mounts_without_barriers_are_found_among_the_holders, "in-tree-6.12"),
+		t(region_that_has_gone_is_enodev, "virtpmem-6.12"),
+		t(facts_are_read_from_the_machine, "in-tree-6.12"),
+		cmocka_unit_test(names_of_levels),
+	};
+
+	return cmocka_run_group_tests_name("health", tests, NULL, NULL);
+}
