@@ -104,7 +104,7 @@ static int must_fail(struct fsync_file *f)
 static int serve(int fd, fsync_fn next)
 {
 	struct fsync_file *f = find(fd);
-	uint64_t delay;
+	uint64_t delay, ticket;
 	int error, result;
 
 	if (!f)
@@ -112,8 +112,9 @@ static int serve(int fd, fsync_fn next)
 
 	add(&f->begun, 1);
 	if (load(&f->hold)) {
+		ticket = __atomic_fetch_add(&f->held, 1, __ATOMIC_SEQ_CST);
 		add(&f->holding, 1);
-		while (load(&f->hold))
+		while (load(&f->hold) && load(&f->released) <= ticket)
 			sleep_us(POLL_US);
 		add(&f->holding, -1);
 	}

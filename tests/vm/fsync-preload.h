@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #define FSYNC_MAGIC		0x636e797366706d76ull	/* "vmpfsync" */
-#define FSYNC_VERSION		1
+#define FSYNC_VERSION		2
 #define FSYNC_MAX_FILES		64
 #define FSYNC_FOREVER		UINT64_MAX
 
@@ -27,14 +27,16 @@ struct fsync_file {
 	uint64_t hold;		/* not 0: do not answer until it is 0 */
 	uint64_t fail_errno;	/* what a failing call returns */
 	uint64_t fail_left;	/* so many calls still fail; FSYNC_FOREVER */
+	uint64_t released;	/* the first so many of "held" may go on */
 
 	/* Written by the preload. */
 	uint64_t begun;		/* calls that came in */
 	uint64_t ended;		/* calls that were answered, failed ones too */
 	uint64_t failed;	/* of those, how many were answered with an error */
 	uint64_t holding;	/* calls waiting because of hold at this moment */
+	uint64_t held;		/* calls that have ever waited because of hold */
 
-	uint64_t reserved[6];
+	uint64_t reserved[4];
 };
 
 struct fsync_control {

@@ -13,15 +13,15 @@ from pathlib import Path
 
 # Must agree with fsync-preload.h.
 MAGIC = 0x636E797366706D76
-VERSION = 1
+VERSION = 2
 MAX_FILES = 64
 FOREVER = 2**64 - 1
 HEADER = struct.Struct("=16Q")   # magic, version, files, attached, reserved
 FILE = struct.Struct("=16Q")     # the fields below, reserved
 SIZE = HEADER.size + MAX_FILES * FILE.size
 _ATTACHED = 3
-_FIELDS = ("dev", "ino", "delay_us", "hold", "fail_errno", "fail_left",
-           "begun", "ended", "failed", "holding")
+_FIELDS = ("dev", "ino", "delay_us", "hold", "fail_errno", "fail_left", "released",
+           "begun", "ended", "failed", "holding", "held")
 
 
 class HostFile:
@@ -83,6 +83,10 @@ class HostFile:
             self._put("fail_left", fail_next)
         if hold is not None:
             self._put("hold", int(hold))
+
+    def release(self, count: int = 1) -> None:
+        """Let the oldest COUNT of the fsyncs that are held back go on; hold stays."""
+        self._put("released", self._get("held") - self.holding + count)
 
     def reset(self) -> None:
         """Answer everything, at once and with success, from now on."""
