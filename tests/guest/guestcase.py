@@ -47,6 +47,7 @@ from load import FlushLoad, Report      # noqa: E402
 ND = "/sys/bus/nd/devices"
 DRIVER = "/sys/bus/virtio/drivers/virtio_pmem"
 BIO = "/sys/kernel/debug/vpmem_test_bio"
+DEVICE = "/sys/kernel/debug/vpmem_test_device"
 BLOCK = 4096
 
 # Bind what a test has left unbound, and give a broken region a new life.
@@ -145,11 +146,12 @@ class GuestCase(unittest.TestCase):
     modules: Sequence[str] = ()
     mock = 0
     """How many mock devices there are, after the devices; see tests/vm/mock.py."""
-    append = ""
     bios = False
     """Whether vpmem_test_bio is to be loaded: see submit_bios()."""
     load = False
-    """Whether start_load() can be called."""
+    """Whether start_load() and stray_notify() can be called."""
+    append = ""
+    """Words for the kernel's command line."""
     expected_report = ""
     """A regex of the kernel report that a test of this class must provoke."""
 
@@ -191,6 +193,7 @@ class GuestCase(unittest.TestCase):
         if self._skip:
             self.skipTest(self._skip)
         self.notes: list[str] = []
+        self._loads: list[FlushLoad] = []
         self._reports = len(self.guest.reports)
 
     def tearDown(self) -> None:
@@ -262,11 +265,38 @@ class GuestCase(unittest.TestCase):
         """The same, not waited for. The command is the writer, so it can be killed."""
         return self.guest.start(["fsync-many", "-m", "deep", f"{self.region(n)}/deep_flush"], 100)
 
+    def start_writing(self, name: str, n: int = 0) -> vm.Job:
+        """Write "1" to one of the driver's files; written() says how that ended."""
+        return self.guest.start(["fsync-many", "-m", "deep", self.file(name, n)], 100)
+
     def many(self, path: str, threads: int = 1, calls: int = 1, mode: str = "fdatasync"
              ) -> tuple[int, int, str]:
         """Run fsync-many: (calls, errors, first errno or "0")."""
         return parse_many(self.guest.run(["fsync-many", "-t", threads, "-n", calls, "-m", mode,
                                           path]).stdout)
+
+    def listen(self) -> vm.Job:
+        """A program that prints uevents: see change_events()."""
+        job = self.guest.start(["uevents"])
+        self.addCleanup(job.kill)
+        until(lambda: b"listening" in job.output, "the listener runs")
+        return job
+
+    def change_events(self, job: vm.Job, n: int = 0) -> list[str]:
+        """The driver's events of a region that a listener has printed until now."""
+        return [line for line in job.output.decode().splitlines()
+                if line.startswith("change@") and f"/region{n} " in line
+                and "VIRTIO_PMEM_STATE" in line]
+
+    def pci(self, n: int = 0) -> str:
+        """The PCI device behind a region, "0000:00:04.0"."""
+        path = self.guest.run(["readlink", "-f", self.region(n)]).stdout
+        return str(re.findall(r"/(0000:[0-9a-f:.]+)/", path)[-1])
+
+    def stray_notify(self, n: int = 0) -> None:
+        """Notify a region's device with nothing in its ring: QEMU then wants a reset."""
+        self.guest.run("modprobe vpmem_test_device")
+        self.guest.write(f"{DEVICE}/notify", self.pci(n))
 
     def virtio(self, n: int = 0) -> str:
         """The name of the virtio device behind a region."""
@@ -311,13 +341,36 @@ class GuestCase(unittest.TestCase):
     def start_load(self, n: int = 0, **options: Any) -> FlushLoad:
         """Flush region N with 64 threads until stop(); the options are FlushLoad's."""
         load = FlushLoad(self.guest, n, **options)
-        self.addCleanup(load.close)
+        self._loads.append(load)
         return load
 
     def answered(self, report: Report, *errors: str) -> None:
         """Each call of a load was answered once, with success or one of these errors."""
         self.assertEqual(report.lost(), "")
         self.assertEqual(set(report.errors) - set(errors), set(), str(report))
+
+    def suspend(self) -> vm.Job:
+        """Start to suspend; the job ends after the machine has been woken."""
+        return self.guest.start("echo mem > /sys/power/state", 100)
+
+    def wake_if_asleep(self) -> bool:
+        """Wake the machine, if it sleeps. (Its event is lost on who did not listen yet.)"""
+        if self.guest.qmp("query-status")["status"] != "suspended":
+            return False
+        self.guest.qmp("system_wakeup")
+        return True
+
+    def wake(self, job: vm.Job) -> None:
+        """Wait until the machine sleeps, and wake it, or until it has come back by itself."""
+        end = time.monotonic() + 60 + 4 * self.guest.grace
+        while job.running:
+            if self.wake_if_asleep():
+                self.note("the machine slept")
+                break
+            if time.monotonic() > end:
+                raise vm.GuestDied("the suspend hangs", self.guest.console)
+            time.sleep(0.1)
+        self.assertEqual(job.wait(check=False).status, 0)
 
     # -- pmemctl --
 
@@ -362,6 +415,11 @@ class GuestCase(unittest.TestCase):
         with open(self.host(n).path, "rb") as file:
             file.seek(offset)
             return file.read(size)
+
+
+def written(job: vm.Job) -> str:
+    """How a start_writing() ended: "0", or the name of its errno."""
+    return parse_many(job.wait().stdout)[2]
 
 
 def parse_many(text: str) -> tuple[int, int, str]:

@@ -191,19 +191,6 @@ class HostErrors(GuestCase):
         self.assertLess(messages, 150)
         self.assertLess(len(self.change_events(events)), 150)
 
-    # -- helpers --
-
-    def listen(self):   # type: ignore[no-untyped-def]
-        job = self.guest.start(["uevents"])
-        self.addCleanup(job.kill)
-        until(lambda: b"listening" in job.output, "the listener runs")
-        return job
-
-    def change_events(self, job) -> list[str]:      # type: ignore[no-untyped-def]
-        return [line for line in job.output.decode().splitlines()
-                if line.startswith("change@") and "/region0 " in line
-                and "VIRTIO_PMEM_STATE" in line]
-
 
 class Report(GuestCase):
     """The module's parameter sets the policy of every device."""

@@ -11,7 +11,9 @@ import contextlib
 import re
 from collections.abc import Iterator
 
-from guestcase import STATS, GuestCase, load_tests     # noqa: F401
+import re
+
+from guestcase import STATS, GuestCase, load_tests, until      # noqa: F401
 
 CALLS = 100
 
@@ -180,6 +182,20 @@ class CountsInTree(GuestCase):
     def test_no_deep_flush(self) -> None:
         """The in-tree driver's region has no deep_flush at all."""
         self.assertNotIn("deep_flush", self.guest.run(["ls", self.region()]).stdout.split())
+
+    def test_nothing_can_be_seen(self) -> None:
+        """In-tree there is no counter, no tracepoint, and no event when the host fails a flush."""
+        ours = re.findall(r"virtio_pmem/.*|deep_flush.*",
+                          self.guest.run(["find", self.region() + "/"]).stdout)
+        self.assertEqual(ours, [])
+        events = self.guest.run("ls /sys/kernel/tracing/events").stdout.split()
+        self.assertEqual([name for name in events if "pmem" in name], [])
+        listener = self.listen()
+        self.host().set(fail_next=1)
+        self.assertEqual(self.many("/dev/pmem0", mode="fsync"), (1, 1, "EIO"))
+        self.guest.run("echo change > /sys/block/pmem0/uevent")     # one that comes after it
+        until(lambda: b"change@" in listener.output, "an event")
+        self.assertEqual(listener.output.count(b"change@"), 1)
 
     def test_f16_sixteen_threads_need_a_host_flush_each(self) -> None:
         """F16: the in-tree driver makes one host flush for each caller."""

@@ -7,6 +7,7 @@ at once; the driver's part of it, freeze and restore, is the same.
 
 from __future__ import annotations
 
+import errno
 import time
 
 import vm
@@ -24,32 +25,17 @@ class SuspendCase(GuestCase):
         if "[deep]" not in self.guest.run("cat /sys/power/mem_sleep", check=False).stdout:
             self.skipTest("this kernel has no suspend to RAM")
 
-    def suspend(self) -> vm.Job:
-        """Start to suspend; the job ends after the machine has been woken."""
-        return self.guest.start("echo mem > /sys/power/state", 60)
-
     def sleep_and_wake(self) -> None:
         """Suspend, and resume as soon as the machine sleeps."""
         job = self.suspend()
         self.wake(job)
-
-    def wake(self, job: vm.Job) -> None:
-        """Wait until the machine sleeps, and wake it, or until it has come back by itself."""
-        while job.running:
-            try:
-                self.guest.qmp_event("SUSPEND", 0.2)
-                self.guest.qmp("system_wakeup")
-                self.note("the machine slept")
-                break
-            except TimeoutError:
-                pass
-        self.assertEqual(job.wait(check=False).status, 0)
 
 
 class Suspend(SuspendCase):
     """Our driver."""
 
     kernels = ("6.1", "6.12", "7.3")
+    load = True
 
     def test_f11_without_load(self) -> None:
         """F11: after a suspend both regions work as before. In-tree the next fsync never ends."""
@@ -64,14 +50,17 @@ class Suspend(SuspendCase):
                 self.assertEqual(self.many(f"/dev/pmem{n}", 1, 1), (1, 0, "0"))
 
     def test_f11_load(self) -> None:
-        """F11: writers that fsync all the time notice nothing of a suspend but the time."""
-        load = [self.guest.start(["fsync-many", "-t", 4, "-n", 300, "-m", mode, path], 100)
-                for mode, path in (("fdatasync", "/dev/pmem0"), ("fdatasync", "/dev/pmem1"),
-                                   ("deep", f"{self.region()}/deep_flush"))]
-        until(lambda: self.stats()["requests"] > 20, "the load runs")
+        """F11: 64 threads of all kinds, and fsyncs of another region, notice nothing of a suspend
+        but the time. Bios come from threads that nothing freezes."""
+        other = self.guest.start(["fsync-many", "-t", "4", "-n", "300", "/dev/pmem1"], 200)
+        load = self.start_load()
+        load.wait_calls(100)
         self.sleep_and_wake()
-        for job in load:
-            self.assertEqual(job.wait().stdout, "calls=1200 errors=0 errno=0\n")
+        load.wait_calls(100)
+        report = load.stop()
+        self.note(str(report))
+        self.answered(report)
+        self.assertEqual(other.wait().stdout, "calls=1200 errors=0 errno=0\n")
         self.assertEqual(self.stats()["failed_requests"], 0)
 
     def test_f12_what_gathers_is_flushed_afterwards(self) -> None:
@@ -120,3 +109,24 @@ class SuspendInTree(SuspendCase):
             job.wait(timeout=1)
         self.note(f"the host got {self.host().count - before} flushes")
         self.guest.crash()      # what follows would wait for it
+
+
+class SuspendInTree73(SuspendCase):
+    """The newest in-tree driver, which can be suspended, and fails what is under way."""
+
+    kernels = ("7.3",)
+    driver = "in-tree"
+
+    def test_f11_a_suspend_fails_the_flush_in_flight_in_tree(self) -> None:
+        """F11: 7.3 fails every flush that is under way when it is suspended, though the host
+        has only not answered yet."""
+        host = self.host()
+        host.set(hold=True)
+        self.submit_bios("F", count=8).wait()
+        host.wait_holding()
+        self.sleep_and_wake()
+        result = self.bios_ended()
+        self.assertEqual((result["failed"], result["status"]), (8, -errno.EIO))
+        host.set(hold=False)
+        until(lambda: host.done == host.count, "the host has flushed")
+        self.assertEqual(host.failed, 0)

@@ -148,6 +148,18 @@ class UnbindInTree(GuestCase):
         self.assertEqual(unbind_dirty(self)[-1:], [False])
 
 
+class UnbindInTree73(GuestCase):
+    """The newest in-tree driver, which has another defect there."""
+
+    kernels = ("7.3",)
+    driver = "in-tree"
+
+    def test_f11_the_last_flush_fails_in_tree(self) -> None:
+        """F11: 7.3 calls its queue broken before the region goes, so the last flush of an unbind
+        never reaches the host."""
+        self.assertEqual(unbind_dirty(self), [])
+
+
 def unbind_dirty(test: GuestCase) -> list[bool]:
     """Unbind region0 while its block device has dirty pages.
 

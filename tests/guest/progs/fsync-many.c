@@ -2,12 +2,13 @@
 /*
  * Threads that each ask for so many flushes, and count which ones failed:
  *
- *	fsync-many [-t THREADS] [-n CALLS] [-m MODE] PATH
+ *	fsync-many [-t THREADS] [-n CALLS] [-m MODE] [-a] PATH
  *
  * MODE fdatasync (default): pwrite() of 4 KiB with O_DIRECT, then fdatasync();
  * fsync: fsync() alone; dsync: pwrite() with O_DIRECT|O_DSYNC; deep: write "1"
  * to PATH, which is a region's deep_flush. Each thread opens PATH itself and
- * writes a block of its own. Prints one line: "calls=N errors=N errno=NAME",
+ * writes a block of its own. With -a the kernel's failslab may fail every
+ * allocation of the calls. Prints one line: "calls=N errors=N errno=NAME",
  * where NAME is that of the first error, or 0; the status is 0 also when calls
  * failed.
  */
@@ -29,7 +30,7 @@ static const char *const mode_names[MODES] = { "fdatasync", "fsync", "dsync", "d
 
 static const char *path;
 static enum mode mode;
-static int threads = 1, calls = 1;
+static int threads = 1, calls = 1, fail_allocations;
 static pthread_barrier_t start;
 static atomic_int made, errors, first_errno;
 
@@ -47,6 +48,17 @@ static int call(int fd, int number, const void *block)
 	default:
 		return write(fd, "1", 1) == 1 ? 0 : -1;
 	}
+}
+
+static void make_it_fail(void)
+{
+	int fd = open("/proc/thread-self/make-it-fail", O_WRONLY);
+
+	if (fd < 0 || write(fd, "1", 1) != 1) {
+		perror("make-it-fail");
+		exit(1);
+	}
+	close(fd);
 }
 
 static void *work(void *arg)
@@ -67,6 +79,8 @@ static void *work(void *arg)
 	}
 	memset(block, number + 1, BLOCK);
 	pthread_barrier_wait(&start);
+	if (fail_allocations)
+		make_it_fail();
 	for (i = 0; i < calls; i++) {
 		if (call(fd, number, block) < 0) {
 			atomic_compare_exchange_strong(&first_errno, &none, errno);
@@ -85,8 +99,11 @@ int main(int argc, char **argv)
 	int *numbers;
 	int opt, i;
 
-	while ((opt = getopt(argc, argv, "t:n:m:")) != -1) {
+	while ((opt = getopt(argc, argv, "at:n:m:")) != -1) {
 		switch (opt) {
+		case 'a':
+			fail_allocations = 1;
+			break;
 		case 't':
 			threads = atoi(optarg);
 			break;
@@ -102,7 +119,7 @@ int main(int argc, char **argv)
 		}
 	}
 	if (optind != argc - 1 || threads < 1 || calls < 1 || mode == MODES) {
-		fprintf(stderr, "usage: fsync-many [-t THREADS] [-n CALLS] [-m MODE] PATH\n");
+		fprintf(stderr, "usage: fsync-many [-t THREADS] [-n CALLS] [-m MODE] [-a] PATH\n");
 		return 2;
 	}
 	path = argv[optind];
