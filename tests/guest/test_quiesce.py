@@ -85,6 +85,21 @@ class Quiesce(GuestCase):
         self.assertEqual(written(late), "0")
         self.assertEqual(host.count, count + 1)
 
+    def test_it_sleeps_while_it_waits(self) -> None:
+        """Whoever waits for the host to become idle takes no processor meanwhile."""
+        host = self.host()
+        host.set(hold=True)
+        flush = self.start_deep_flush()
+        host.wait_holding()
+        quiesce = self.guest.start(f"echo $$ > /tmp/writer; echo 1 > {self.file('quiesce')}", 60)
+        until(lambda: self.attr("state") == "quiesced", "quiesce waits")
+        states = self.guest.run("for i in 1 2 3 4 5 6 7 8 9 10; do usleep 50000; "
+                                "cut -d' ' -f3 /proc/$(cat /tmp/writer)/stat; done").stdout.split()
+        self.assertEqual(states, ["S"] * 10)
+        host.set(hold=False)
+        self.assertEqual(written(flush), "0")
+        self.assertEqual(quiesce.wait().status, 0)
+
     def test_it_ends_by_itself(self) -> None:
         """After quiesce_timeout_ms the region is active again, what gathered is answered, and
         the kernel's log says so. Asked for again, the time begins anew."""

@@ -91,6 +91,22 @@ class Stall(StallCase):
         self.set_attr("stall_timeout_ms", str(STALL_MS))
         self.stalled()
 
+    def test_f15_more_time_ends_a_stall(self) -> None:
+        """A longer stall_timeout_ms ends the stall of a flush that is not that old."""
+        job = self.hold()
+        self.stalled()
+        self.set_attr("stall_timeout_ms", "600000")
+        until(lambda: self.attr("stalled") == "0", "the stall ends")
+        self.host().set(hold=False)
+        self.assertEqual(written(job), "0")
+
+    def test_f15_reported_after_a_quiesce(self) -> None:
+        """F15: a quiesce that has ended does not delay the report: its time-out is 60 s."""
+        for value in ("1", "0"):
+            self.assertEqual(self.store(self.file("quiesce"), value), "")
+        self.hold()
+        self.stalled()
+
     def test_stall_timeout_takes_its_range(self) -> None:
         """1000 to 600000; anything else is -EINVAL and changes nothing."""
         for good in ("1000", "600000", "1234\n"):
