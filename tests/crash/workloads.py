@@ -27,6 +27,7 @@ from session import Broken, Session
 MIB = 1 << 20
 PER_CUT = 2             # crash states of one moment: what must be there, and one more
 KEPT, LOST = "kept", "lost"
+VIRTIO_PMEM = "/sys/bus/nd/devices/region0/virtio_pmem"
 
 
 @dataclass
@@ -68,6 +69,8 @@ class Workload:
     mib: int = 64
     writer_options: tuple[str, ...] = ()
     driver_params: str = ""
+    append: str = ""
+    """For the kernel's command line."""
     share: bool = True
     early: bool = False
     needs: tuple[str, ...] = ()
@@ -104,7 +107,8 @@ class Workload:
     def session(self, run: Run, files: list[Path]) -> Session:
         return Session(files, run.scratch / "states", run.rng, build=run.build,
                        share=self.share, kernel=run.kernel, driver=run.driver,
-                       driver_params=self.driver_params, programs=["crash-writer", *self.needs])
+                       driver_params=self.driver_params, append=self.append,
+                       programs=["crash-writer", *self.needs])
 
     def set_up(self, session: Session) -> str:
         """Prepare the guest; returns what the writers are to write to."""
@@ -353,7 +357,7 @@ class HostErrors(Workload):
     def heal(session: Session, run: Run) -> None:
         """What an administrator can do about a latched region."""
         if run.rng.random() < 0.5:
-            session.guest.write("/sys/bus/nd/devices/region0/virtio_pmem/recover", "1")
+            session.guest.write(f"{VIRTIO_PMEM}/recover", "1")
             return
         session.guest.run(
             "d=$(basename $(readlink -f /sys/bus/nd/devices/region0/../..)); "
@@ -398,6 +402,67 @@ class HostErrorsExt4(HostErrors):
         session.until(lambda: all(w in session.failed for w in writers),
                       "every writer was told of the error", timeout=30)
         yield session.cut(PER_CUT)
+
+
+# --- an engine that is stopped and started ---------------------------------------------
+
+@dataclass(frozen=True)
+class Quiesce(Workload):
+    """The region is quiesced and resumed all the time: requests gather, and are answered later."""
+
+    def go(self, session: Session, run: Run, target: str) -> Iterator[list[Path]]:
+        session.guest.start(f"while echo 1 > {VIRTIO_PMEM}/quiesce && usleep 30000 && "
+                            f"echo 0 > {VIRTIO_PMEM}/quiesce; do usleep 60000; done")
+        yield from super().go(session, run, target)
+
+
+def notify_address(config: bytes, bars: list[int]) -> int:
+    """Where the driver notifies queue 0: by the notify capability of virtio's PCI transport."""
+    at = config[0x34]
+    while at:
+        if config[at] == 0x09 and config[at + 3] == 2:
+            return bars[config[at + 4]] + int.from_bytes(config[at + 8:at + 12], "little")
+        at = config[at + 1]
+    raise Broken("the device has no notify capability")
+
+
+@dataclass(frozen=True)
+class NeedsReset(HostErrors):
+    """A notify too many makes QEMU's device ask for a reset, and the region is recovered.
+
+    In half of the rounds the host has a flush under way then, whose answer comes
+    after the reset: it must not count for those who ask afterwards."""
+
+    append: str = "iomem=relaxed"
+
+    def fail_once(self, session: Session, run: Run, job: vm.Job, writers: range
+                  ) -> Iterator[list[Path]]:
+        guest, host = session.guest, session.guest.host(0)
+        yield session.cut(PER_CUT, hold=True)       # soon after the last recovery
+        late = run.rng.random() < 0.5
+        if late:
+            host.set(hold=True)
+            host.wait_holding()
+        self.notify(session)
+        session.until(lambda: all(w in session.failed for w in writers),
+                      "every writer was told that the region is broken", timeout=30)
+        recover = guest.start(f"echo 1 > {VIRTIO_PMEM}/recover", 60)
+        if late:
+            session.run_for(0.2)
+            yield session.cut(PER_CUT)
+            host.set(hold=False)
+        recover.wait()
+
+    def heal(self, session: Session, run: Run) -> None:
+        pass        # done already
+
+    @staticmethod
+    def notify(session: Session) -> None:
+        device = "/sys/bus/pci/devices/0000:00:04.0"
+        config = session.guest.run(["cat", f"{device}/config"]).out
+        lines = session.guest.read(f"{device}/resource").splitlines()
+        address = notify_address(config, [int(line.split()[0], 0) for line in lines])
+        session.guest.run(["devmem", f"{address:#x}", "16", "0"])
 
 
 # --- a wrong setting ----------------------------------------------------------------------
@@ -507,6 +572,9 @@ WORKLOADS: tuple[Workload, ...] = (
                BOTH, kinds={"direct": 6, "dsync": 2}, writer_options=SLOW),
     HostErrorsExt4("latch-ext4", "the same below ext4", BOTH, kinds=FILES, filesystem="ext4",
                    regions=3),
+    Quiesce("quiesce", "the region is quiesced and resumed under load", BOTH, kinds=BLOCK),
+    NeedsReset("recover", "the device asks for a reset under load, and the region is recovered",
+               BOTH, kinds=BLOCK),
 
     Workload("in-tree", "the kernel's driver on the block device", driver="in-tree",
              kinds=BLOCK),
