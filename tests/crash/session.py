@@ -2,9 +2,13 @@
 """A guest whose power can be cut at any moment, any number of times.
 
 The guest is never really cut off: it is stopped, what the host's disk would
-hold is written down, and it goes on. What the guest had acknowledged by then
-comes over a virtio port that ends here, and what is in the port's socket when
-QEMU stands still is acknowledged: it had left the machine.
+hold is written down, and it goes on.
+
+What the guest acknowledges comes through a virtio port into a file. Without
+ioeventfd, QEMU handles a notify of the port before the processor that sent it
+goes on, and a file takes everything at once. So when a writer's write() has
+returned, its message is in the file, and whenever QEMU stands still a writer has
+at most one record that is begun and not known to be acknowledged.
 """
 
 from __future__ import annotations
@@ -12,11 +16,8 @@ from __future__ import annotations
 import json
 import os
 import random
-import select
 import signal
-import socket
 import tempfile
-import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -76,34 +77,26 @@ class Session:
         self.facts: dict[str, Any] = {}
         """What each state's description says besides (judge.py)."""
         self._tail = b""
-        self._messages = 0
-        self._problem: Exception | None = None
-        self._lock = threading.Lock()       # of everything that messages change
-        self._ended = threading.Event()
-        self._reader = threading.Thread(target=self._read, name="crash-port", daemon=True)
         self._watch = Path(tempfile.mkdtemp(prefix="watch.", dir=states.parent))
         self._control = durable.DurableControl(self._watch, files)
-        self._port = socket.socket(socket.AF_UNIX)
         port = self._watch / "port"
+        port.touch()
+        self._port = open(port, "rb", buffering=0)  # pylint: disable=consider-using-with
         self.guest = vm.Guest(
             devices=[vm.Device(file.stat().st_size, backing=file, share=share)
                      for file in files],
             build=build, accel="tcg", memory=512,
             qemu_preloads=[build / "tests/crash/durable-preload.so"],
             qemu_env=self._control.environment,
-            qemu_args=["-chardev", f"socket,id=port,path={port},server=on,wait=off",
-                       "-device", "virtio-serial-pci,id=serial,addr=0x1c",
+            qemu_args=["-chardev", f"file,id=port,path={port}",
+                       "-device", "virtio-serial-pci,id=serial,addr=0x1c,ioeventfd=off",
                        "-device", "virtserialport,bus=serial.0,nr=1,chardev=port"],
             **options)
-        self._port_path = port
         self._share = share
 
     def __enter__(self) -> "Session":
         self.guest.__enter__()
         try:
-            self._port.connect(str(self._port_path))
-            self._port.setblocking(False)
-            self._reader.start()
             if not self._control.attached or self._share != all(f.mapped for f in self.durable):
                 raise Broken("the preload does not see the guest's stores")
             self.guest.run("modprobe virtio_console && until [ -e /dev/vport*p1 ]; "
@@ -115,12 +108,9 @@ class Session:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
-        self._ended.set()
         for host in self.guest.hosts:
             host.reset()
         self.guest.__exit__(kind, error, trace)
-        if self._reader.is_alive():
-            self._reader.join()
         self._port.close()
 
     @property
@@ -130,34 +120,14 @@ class Session:
 
     # -- what the guest has acknowledged --
 
-    def _read(self) -> None:
-        """Always be there for the guest, which spins while nobody takes a message."""
-        while not self._ended.is_set():
-            if select.select([self._port], [], [], 0.05)[0]:
-                try:
-                    self.drain()
-                except (Broken, OSError) as error:
-                    self._problem = error
-                    return
-
-    def drain(self) -> None:
-        """Take what is in the port's socket. Then everything that had come is known."""
-        with self._lock:
-            if self._problem:
-                raise Broken(str(self._problem)) from self._problem
-            while True:
-                try:
-                    data = self._port.recv(1 << 16)
-                except BlockingIOError:
-                    return
-                if not data:
-                    raise Broken(f"QEMU has closed the port\n{vm.excerpt(self.guest.console)}")
-                data = self._tail + data
-                whole = len(data) // records.MESSAGE.size * records.MESSAGE.size
-                self._tail = data[whole:]
-                for message in records.MESSAGE.iter_unpack(data[:whole]):
-                    self._message(*message)
-                    self._messages += 1
+    def drain(self) -> bool:
+        """Take what has come; returns whether there was anything."""
+        data = self._tail + self._port.read()
+        whole = len(data) // records.MESSAGE.size * records.MESSAGE.size
+        self._tail = data[whole:]
+        for message in records.MESSAGE.iter_unpack(data[:whole]):
+            self._message(*message)
+        return whole > 0
 
     def _message(self, writer: int, what: int, number: int) -> None:
         if what == records.FAILED:
@@ -225,11 +195,10 @@ class Session:
             return
         quiet_since = time.monotonic()
         end = quiet_since + 2
-        seen = self._messages
         while time.monotonic() - quiet_since < QUIET and time.monotonic() < end:
             time.sleep(0.005)
-            if self._messages != seen:
-                seen, quiet_since = self._messages, time.monotonic()
+            if self.drain():
+                quiet_since = time.monotonic()
 
     def _state(self, number: int, facts: dict[str, Any], held: bool) -> Path:
         # First what must be there at the least; then what a host may have added.

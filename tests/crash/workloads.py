@@ -138,15 +138,22 @@ class Workload:
     def start(self, session: Session, run: Run, target: str, first: int = 0,
               options: tuple[str, ...] = ()) -> vm.Job:
         """Start the writers, and wait until each of them has something durable."""
-        numbers = [number for number, _, _ in self.writers(first)]
-        job = session.guest.start(
+        job = self.launch(session, run, target, first, options)
+        self.await_first(session, job, first)
+        return job
+
+    def launch(self, session: Session, run: Run, target: str, first: int = 0,
+               options: tuple[str, ...] = ()) -> vm.Job:
+        return session.guest.start(
             ["crash-writer", "-s", str(run.salt), "-w", str(first), *self.writer_options,
              *options, target, *(f"{kind}={count}" for kind, count in self.kinds.items())])
+
+    def await_first(self, session: Session, job: vm.Job, first: int) -> None:
+        numbers = [number for number, _, _ in self.writers(first)]
         session.until(lambda: all(n in session.acked or n in session.failed for n in numbers),
                       "a first record of each writer", job)
         if any(n in session.failed for n in numbers):
             raise Broken(f"writers failed at once: {session.failed}")
-        return job
 
     # -- a run --
 
@@ -310,20 +317,26 @@ class HostErrors(Workload):
 
     def go(self, session: Session, run: Run, target: str) -> Iterator[list[Path]]:
         session.facts["writers"] = []
-        size = sum(self.kinds.values())
         for number in range(-(-run.count // (2 * PER_CUT))):
-            first = number * size
-            place = number % (self.mib * MIB // (size * records.SLOTS_SIZE))
-            session.facts["writers"] = [
-                w for w in session.facts["writers"] if w[2] // size != place
-            ] + [(w, kind, place * size + index) for w, kind, index in self.writers(first)]
             self.choose_host(session, run)
-            job = self.start(session, run, target, first,
-                             ("-o", str(place * size * records.SLOTS_SIZE)))
+            writers, options = self.place(session, number)
+            job = self.start(session, run, target, writers[0], options)
             session.run_for(run.rng.uniform(0.02, 0.2))
-            yield from self.fail_once(session, run, job, range(first, first + size))
+            yield from self.fail_once(session, run, job, writers)
             if self.latch:
                 self.heal(session, run)
+
+    def place(self, session: Session, number: int) -> tuple[range, tuple[str, ...]]:
+        """The writers of a round, and the options that give them a place of their own.
+
+        They take the place of those of an earlier round if there is no room left."""
+        size = sum(self.kinds.values())
+        first = number * size
+        place = number % (self.mib * MIB // (size * records.SLOTS_SIZE))
+        session.facts["writers"] = [
+            w for w in session.facts["writers"] if w[2] // size != place
+        ] + [(w, kind, place * size + index) for w, kind, index in self.writers(first)]
+        return range(first, first + size), ("-o", str(place * size * records.SLOTS_SIZE))
 
     def fail_once(self, session: Session, run: Run, job: vm.Job, writers: range
                   ) -> Iterator[list[Path]]:
@@ -430,31 +443,51 @@ def notify_address(config: bytes, bars: list[int]) -> int:
 class NeedsReset(HostErrors):
     """A notify too many makes QEMU's device ask for a reset, and the region is recovered.
 
-    In half of the rounds the host has a flush under way then, whose answer comes
-    after the reset: it must not count for those who ask afterwards."""
+    In each round the host has a flush under way then, whose answer comes after the
+    reset. It must not count for the next round's writers, who ask before it comes:
+    the host holds back the flush that is theirs."""
 
     append: str = "iomem=relaxed"
+    late_ms: int = 1500
 
-    def fail_once(self, session: Session, run: Run, job: vm.Job, writers: range
-                  ) -> Iterator[list[Path]]:
+    def go(self, session: Session, run: Run, target: str) -> Iterator[list[Path]]:
         guest, host = session.guest, session.guest.host(0)
-        yield session.cut(PER_CUT, hold=True)       # soon after the last recovery
-        late = run.rng.random() < 0.5
-        if late:
-            host.set(hold=True)
-            host.wait_holding()
-        self.notify(session)
-        session.until(lambda: all(w in session.failed for w in writers),
-                      "every writer was told that the region is broken", timeout=30)
-        recover = guest.start(f"echo 1 > {VIRTIO_PMEM}/recover", 60)
-        if late:
+        session.facts["writers"] = []
+        writers, options = self.place(session, 0)
+        job = self.start(session, run, target, writers[0], options)
+        for number in range(1, 1 + -(-run.count // (2 * PER_CUT))):
+            self.choose_host(session, run)
+            session.run_for(run.rng.uniform(0.02, 0.2))
+            yield session.cut(PER_CUT, hold=run.rng.random() < self.hold)
+
+            under_way = self.one_late(session)
+            self.notify(session)
+            session.until(lambda told=writers: all(w in session.failed for w in told),
+                          "every writer was told that the region is broken", timeout=30)
+            recover = guest.start(f"echo 1 > {VIRTIO_PMEM}/recover", 60)
+            session.until(lambda: guest.read(f"{VIRTIO_PMEM}/state") != "broken",
+                          "the recovery begins", recover)
+            writers, options = self.place(session, number)
+            job = self.launch(session, run, target, writers[0], options)
+            session.until(lambda last=under_way: host.done >= last, "the late answer")
             session.run_for(0.2)
             yield session.cut(PER_CUT)
-            host.set(hold=False)
-        recover.wait()
+            host.set(delay_ms=0, hold=False)
+            recover.wait()
+            session.failed.clear()
+            self.await_first(session, job, writers[0])
 
-    def heal(self, session: Session, run: Run) -> None:
-        pass        # done already
+    def one_late(self, session: Session) -> int:
+        """Have one fsync under way that takes long, and hold back those after it.
+
+        Returns how many will have been answered with it."""
+        host = session.guest.host(0)
+        host.set(delay_ms=self.late_ms)
+        before = host.count
+        session.until(lambda: host.count > before, "an fsync that takes long")
+        session.run_for(0.02)
+        host.set(hold=True)
+        return before + 1
 
     @staticmethod
     def notify(session: Session) -> None:

@@ -109,11 +109,7 @@ void port_open(void)
 void port_send(uint32_t writer, enum what what, uint64_t seq)
 {
 	struct message message = { .writer = writer, .what = what, .seq = seq };
-	ssize_t done;
 
-	/* Nothing is written when the host is slow to take what came before. */
-	while ((done = write(port, &message, sizeof(message))) == 0)
-		usleep(1000);
-	if (done != sizeof(message))
+	if (write(port, &message, sizeof(message)) != sizeof(message))
 		port_failed("write to the host");
 }

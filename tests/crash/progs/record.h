@@ -53,8 +53,8 @@ size_t record_fill(struct record_page *pages, uint32_t salt, uint32_t writer, ui
 void port_open(void);
 
 /*
- * Tell the host. Returns when the message has left the guest, so a writer never
- * has more than one record that the host does not know of.
+ * Tell the host. The message has left the guest when this returns (session.py sees
+ * to that), so a writer never has more than one record that the host does not know of.
  */
 void port_send(uint32_t writer, enum what what, uint64_t seq);
 
