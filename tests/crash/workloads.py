@@ -306,13 +306,15 @@ class Freeze(Workload):
 
 @dataclass(frozen=True)
 class HostErrors(Workload):
-    """The host fails one fsync and drops what it should have written.
+    """The host fails fsyncs for a while, and drops what it should have written.
 
-    Writers wait between storing and flushing, so that some have stored before the
+    Writers wait between storing and flushing, so that some have stored before a
     failed fsync and ask for their flush after it: those are the ones that `report`
     lets down. A round ends with the writers; the next has new ones, in a new place."""
 
     latch: bool = True
+    fails_for: float = 0.4
+    """s, after the first failed fsync"""
     delays: tuple[int, ...] = (0, 2, 10)
 
     def go(self, session: Session, run: Run, target: str) -> Iterator[list[Path]]:
@@ -342,8 +344,10 @@ class HostErrors(Workload):
                   ) -> Iterator[list[Path]]:
         host = session.guest.host(0)
         before = host.failed
-        host.set(fail_next=1)
+        host.set(fail_errno=errno.EIO)
         session.until(lambda: host.failed > before, "a failed fsync", job)
+        session.run_for(self.fails_for)
+        host.set(fail_errno=0)
         yield session.cut(PER_CUT, hold=run.rng.random() < 0.5)
         if self.latch:
             session.until(lambda: all(w in session.failed for w in writers),
@@ -568,9 +572,9 @@ class Sqlite(Workload):
 BOTH = ("6.1", "6.12")
 BLOCK = {"direct": 3, "buffered": 1, "dsync": 1, "rwf-dsync": 1, "aio-dsync": 2}
 FILES = {"append": 2, "rename": 2, "directories": 2, "slots": 1, "msync": 1}
-# Most of a record's time passes between storing it and asking for its flush, so that a
-# host flush that fails begins and ends meanwhile.
-SLOW = ("-g", "40000")
+# Writers wait before they store a record, and longer before they ask for its flush, so that
+# some store one while the host fails, and ask after that.
+SLOW = ("-g", "1000000", "-t", "500000")
 
 WORKLOADS: tuple[Workload, ...] = (
     Workload("raw", "the block device: fdatasync, fsync, O_DSYNC and RWF_DSYNC, FUA alone",
@@ -622,9 +626,10 @@ WORKLOADS: tuple[Workload, ...] = (
              expect=LOST, kinds={"direct": 4}, states=6),
     HostErrors("finds-report", "error_policy=report on a host that fails", expect=LOST,
                kinds={"direct": 12}, latch=False, driver_params="error_policy=report",
-               writer_options=SLOW),
+               writer_options=SLOW, states=8),
     HostErrors("finds-in-tree-errors", "the kernel's driver on a host that fails", expect=LOST,
-               kinds={"direct": 12}, latch=False, driver="in-tree", writer_options=SLOW),
+               kinds={"direct": 12}, latch=False, driver="in-tree", writer_options=SLOW,
+               states=8),
     Pmem2("finds-in-tree-pmem2", "the kernel's driver and libpmem2's deep flush: no flush at all",
           BOTH, expect=LOST, driver="in-tree", states=4, needs=("ndctl", "pmem2-deep-flush")),
 )

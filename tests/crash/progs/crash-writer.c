@@ -68,7 +68,7 @@ struct writer {
 	uint8_t *map;		/* of its slots */
 	aio_context_t aio;
 	struct record_page *record;
-	unsigned int random;
+	uint64_t random;
 };
 
 static const char *target, *deep_flush, *command;
@@ -78,10 +78,15 @@ static off_t offset;
 
 /* --- helpers ------------------------------------------------------------- */
 
+/* rand_r() would give neighbouring writers nearly the same numbers. */
 static void pause_up_to(struct writer *w, unsigned int us)
 {
-	if (us)
-		usleep(rand_r(&w->random) % us);
+	if (!us)
+		return;
+	w->random ^= w->random << 13;
+	w->random ^= w->random >> 7;
+	w->random ^= w->random << 17;
+	usleep(w->random % us);
 }
 
 /* 0 if all of it was written; a short write is an error like any other. */
@@ -434,7 +439,7 @@ static void add_writers(char *argument)
 static int prepare(struct writer *w, unsigned int index)
 {
 	w->number = first_writer + index;
-	w->random = salt + w->number;
+	w->random = (salt + w->number + 1) * 0x9e3779b97f4a7c15ull;
 	w->fd = w->dir = -1;
 	w->record = aligned_alloc(PAGE, MAX_PAGES * sizeof(*w->record));
 	if (!w->record)
