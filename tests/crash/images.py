@@ -19,6 +19,7 @@ import durable
 import vm
 
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+PATIENCE = 1800.0   # s; see session.py
 SECTOR = 512
 MIB = 1 << 20
 REPLAY_KERNEL = "6.12"
@@ -166,8 +167,8 @@ def _xfs_guest(disk: Path, trees: Path, script: str) -> dict[int, str]:
     with vm.Guest(REPLAY_KERNEL, driver="none", devices=0, qemu_args=drives, accel="tcg",
                   memory=512) as guest:
         guest.run("modprobe -a virtio_blk loop xfs && until [ -b /dev/vdb ]; "
-                  "do usleep 10000; done", timeout=60)
-        result = guest.run(script, timeout=600)
+                  "do usleep 10000; done", timeout=PATIENCE)
+        result = guest.run(script, timeout=PATIENCE)
     return {int(n): word for n, word in re.findall(r"^(\d+) (yes|no)$", result.stdout, re.M)}
 
 

@@ -13,7 +13,6 @@ A rule yields what is wrong, in words; nothing, if the promise was kept.
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import sqlite3
 import struct
@@ -221,8 +220,3 @@ TREE_RULES: dict[str, Callable[[Path, int, int, int], Iterator[str]]] = {
     "rename": rename, "directories": directories, "sqlite": sqlite,
 }
 DEVICE_KINDS = ("direct", "buffered", "dsync", "rwf-dsync", "aio-dsync", "deep", "command")
-
-
-def tree_size(tree: Path) -> int:
-    """How many files a tree has: an empty one has nothing that a rule could find."""
-    return sum(len(files) for _, _, files in os.walk(tree))

@@ -119,9 +119,9 @@ class Workload:
 
     def mount_it(self, session: Session, device: str) -> None:
         options = f"-o {self.mount}" if self.mount else ""
-        session.guest.run(f"modprobe {self.filesystem} 2>/dev/null; "
-                          f"mount -t {self.filesystem} {options} {device} /mnt")
-        mounts = session.guest.read("/proc/mounts")
+        session.run(f"modprobe {self.filesystem} 2>/dev/null; "
+                    f"mount -t {self.filesystem} {options} {device} /mnt")
+        mounts = session.read("/proc/mounts")
         if "dax" in self.mount and not re.search(r" /mnt .*\bdax\b", mounts):
             raise Broken(f"the kernel does not mount with DAX: {mounts}")
 
@@ -195,8 +195,8 @@ class Workload:
 
 def region_numbers(session: Session) -> dict[str, int]:
     """ "major:minor" -> number of the region, for each block device of one."""
-    text = session.guest.run("cd /sys/block; for d in pmem*; do "
-                             "echo $(cat $d/dev) $(readlink -f $d); done").stdout
+    text = session.run("cd /sys/block; for d in pmem*; do "
+                       "echo $(cat $d/dev) $(readlink -f $d); done").stdout
     numbers = {}
     for device, path in re.findall(r"^(\S+) (\S+)$", text, re.M):
         found = re.search(r"/0000:00:([0-9a-f]{2})\.0/", path)
@@ -207,7 +207,7 @@ def region_numbers(session: Session) -> dict[str, int]:
 
 def mapped_parts(session: Session, name: str) -> list[images.Extent]:
     """What a device-mapper device consists of."""
-    table = session.guest.run(["dmsetup", "table", name]).stdout
+    table = session.run(["dmsetup", "table", name]).stdout
     return images.extents(table, region_numbers(session))
 
 
@@ -220,8 +220,8 @@ class Linear(Workload):
         pieces = sum(self.kinds.values()) * records.SLOTS_SIZE // (2 * durable.PAGE)
         table = "\n".join(f"{n * piece} {piece} linear /dev/pmem{n % 2} {(n + 100) * piece}"
                           for n in range(pieces))
-        session.guest.run("modprobe dm_mod && dmsetup --noudevsync create pieces && "
-                          "dmsetup mknodes", input=table + "\n")
+        session.run("modprobe dm_mod && dmsetup --noudevsync create pieces && "
+                    "dmsetup mknodes", table + "\n")
         session.facts["parts"] = mapped_parts(session, "pieces")
         return "/dev/mapper/pieces"
 
@@ -237,15 +237,14 @@ class Lvm(Workload):
         pass        # in the guest, once the volume is there
 
     def set_up(self, session: Session) -> str:
-        guest = session.guest
-        guest.run("modprobe dm_mod; mkdir -p /run/lock/lvm /etc/lvm")
+        session.run("modprobe dm_mod; mkdir -p /run/lock/lvm /etc/lvm")
         for command in ("pvcreate -q /dev/pmem0 /dev/pmem1",
                         "vgcreate -q group /dev/pmem0 /dev/pmem1",
                         "lvcreate -q -y -Wn -Zn -i 2 -I 64k -L 64m -n volume group"):
             verb, rest = command.split(" ", 1)
-            guest.run(f"lvm {verb} --config '{self.CONFIG}' {rest}", timeout=60)
-        guest.run("dmsetup mknodes; mkfs.ext4 -q -F -b 4096 -E lazy_itable_init=0,"
-                  "lazy_journal_init=0 /dev/mapper/group-volume", timeout=60)
+            session.run(f"lvm {verb} --config '{self.CONFIG}' {rest}")
+        session.run("dmsetup mknodes; mkfs.ext4 -q -F -b 4096 -E lazy_itable_init=0,"
+                    "lazy_journal_init=0 /dev/mapper/group-volume")
         session.facts["parts"] = mapped_parts(session, "group-volume")
         self.mount_it(session, "/dev/mapper/group-volume")
         return "/mnt"
@@ -258,9 +257,8 @@ class Devdax(Workload):
     """Stores to a DAX device, flushed through sysfs and with pmemctl."""
 
     def set_up(self, session: Session) -> str:
-        guest = session.guest
-        guest.run("ndctl create-namespace -f -e namespace0.0 -m devdax -M mem", timeout=60)
-        base, start, size = (int(guest.read(f"/sys/bus/nd/devices/{name}"), 0)
+        session.run("ndctl create-namespace -f -e namespace0.0 -m devdax -M mem")
+        base, start, size = (int(session.read(f"/sys/bus/nd/devices/{name}"), 0)
                              for name in ("region0/resource", "dax0.0/resource", "dax0.0/size"))
         session.facts["parts"] = [(0, size, 0, start - base)]
         return "/dev/dax0.0"
@@ -273,7 +271,7 @@ class Pmem2(Devdax):
     def go(self, session: Session, run: Run, target: str) -> Iterator[list[Path]]:
         while len(session.made) < run.count:
             value = run.rng.randrange(1, 255)
-            said = session.guest.run(["pmem2-deep-flush", target, str(value)]).stdout
+            said = session.run(["pmem2-deep-flush", target, str(value)]).stdout
             if "deep_flush=0" not in said:
                 raise Broken(f"pmem2_deep_flush() failed: {said}")
             run.acked += 1
@@ -290,15 +288,14 @@ class Freeze(Workload):
     and ext4 needs no repair and no replay."""
 
     def go(self, session: Session, run: Run, target: str) -> Iterator[list[Path]]:
-        guest = session.guest
         job = self.start(session, run, target)
         session.facts["frozen"] = True
         while len(session.made) < run.count:
             session.run_for(run.rng.uniform(0.1, 0.5))
-            guest.run(["fsfreeze", "-f", target], timeout=120)
-            guest.run(["pmemctl", "flush", "region0"], timeout=120)
+            session.run(["fsfreeze", "-f", target])
+            session.run(["pmemctl", "flush", "region0"])
             yield session.cut(PER_CUT)
-            guest.run(["fsfreeze", "-u", target])
+            session.run(["fsfreeze", "-u", target])
             self.must_go_on(session, job)
 
 
@@ -351,7 +348,7 @@ class HostErrors(Workload):
         yield session.cut(PER_CUT, hold=run.rng.random() < 0.5)
         if self.latch:
             session.until(lambda: all(w in session.failed for w in writers),
-                          "every writer was told of the error", timeout=30)
+                          "every writer was told of the error")
             yield session.cut(PER_CUT)
         else:
             self.others_go_on(session, writers)
@@ -374,13 +371,13 @@ class HostErrors(Workload):
     def heal(session: Session, run: Run) -> None:
         """What an administrator can do about a latched region."""
         if run.rng.random() < 0.5:
-            session.guest.write(f"{VIRTIO_PMEM}/recover", "1")
+            session.write(f"{VIRTIO_PMEM}/recover", "1")
             return
-        session.guest.run(
+        session.run(
             "d=$(basename $(readlink -f /sys/bus/nd/devices/region0/../..)); "
             "cd /sys/bus/virtio/drivers/virtio_pmem; "
             "echo $d > unbind; echo $d > bind; "
-            "until [ -b /dev/pmem0 ]; do usleep 10000; done", timeout=60)
+            "until [ -b /dev/pmem0 ]; do usleep 10000; done")
 
 
 @dataclass(frozen=True)
@@ -394,7 +391,7 @@ class HostErrorsExt4(HostErrors):
         return files
 
     def set_up(self, session: Session) -> str:
-        session.guest.run("modprobe ext4 2>/dev/null; " + " && ".join(
+        session.run("modprobe ext4 2>/dev/null; " + " && ".join(
             f"mkdir /mnt/{n} && mount -t ext4 /dev/pmem{n} /mnt/{n}"
             for n in range(self.regions)))
         return "/mnt"
@@ -417,7 +414,7 @@ class HostErrorsExt4(HostErrors):
         session.until(lambda: host.failed, "a failed fsync", job)
         yield session.cut(PER_CUT, hold=run.rng.random() < 0.5)
         session.until(lambda: all(w in session.failed for w in writers),
-                      "every writer was told of the error", timeout=30)
+                      "every writer was told of the error")
         yield session.cut(PER_CUT)
 
 
@@ -457,6 +454,7 @@ class NeedsReset(HostErrors):
     def go(self, session: Session, run: Run, target: str) -> Iterator[list[Path]]:
         guest, host = session.guest, session.guest.host(0)
         session.facts["writers"] = []
+        session.write(f"{VIRTIO_PMEM}/stall_timeout_ms", "600000")
         writers, options = self.place(session, 0)
         job = self.start(session, run, target, writers[0], options)
         for number in range(1, 1 + -(-run.count // (2 * PER_CUT))):
@@ -467,9 +465,9 @@ class NeedsReset(HostErrors):
             under_way = self.one_late(session)
             self.notify(session)
             session.until(lambda told=writers: all(w in session.failed for w in told),
-                          "every writer was told that the region is broken", timeout=30)
-            recover = guest.start(f"echo 1 > {VIRTIO_PMEM}/recover", 60)
-            session.until(lambda: guest.read(f"{VIRTIO_PMEM}/state") != "broken",
+                          "every writer was told that the region is broken")
+            recover = guest.start(f"echo 1 > {VIRTIO_PMEM}/recover")
+            session.until(lambda: session.read(f"{VIRTIO_PMEM}/state") != "broken",
                           "the recovery begins", recover)
             writers, options = self.place(session, number)
             job = self.launch(session, run, target, writers[0], options)
@@ -477,7 +475,7 @@ class NeedsReset(HostErrors):
             session.run_for(0.2)
             yield session.cut(PER_CUT)
             host.set(delay_ms=0, hold=False)
-            recover.wait()
+            recover.wait(120)
             session.failed.clear()
             self.await_first(session, job, writers[0])
 
@@ -496,10 +494,10 @@ class NeedsReset(HostErrors):
     @staticmethod
     def notify(session: Session) -> None:
         device = "/sys/bus/pci/devices/0000:00:04.0"
-        config = session.guest.run(["cat", f"{device}/config"]).out
-        lines = session.guest.read(f"{device}/resource").splitlines()
+        config = session.run(["cat", f"{device}/config"]).out
+        lines = session.read(f"{device}/resource").splitlines()
         address = notify_address(config, [int(line.split()[0], 0) for line in lines])
-        session.guest.run(["devmem", f"{address:#x}", "16", "0"])
+        session.run(["devmem", f"{address:#x}", "16", "0"])
 
 
 # --- a wrong setting ----------------------------------------------------------------------
@@ -509,7 +507,7 @@ class WriteThrough(Workload):
     """The guest's kernel believes that the disk has no cache, and sends no flush."""
 
     def set_up(self, session: Session) -> str:
-        session.guest.write("/sys/block/pmem0/queue/write_cache", "write through")
+        session.write("/sys/block/pmem0/queue/write_cache", "write through")
         return super().set_up(session)
 
 
