@@ -196,8 +196,9 @@ class Recover(RecoverCase):
         self.recover()
 
     def test_f11_unbind_during_recover(self) -> None:
-        """F11: an unbind reaches who waits in recover with -ENODEV, and those who gather with
-        -EIO, and does not wait for the old answer."""
+        """F11, F7: an unbind reaches who waits in recover with -ENODEV, and those who gather with
+        -EIO, and does not wait for the old answer. When that comes, to the next binding, nobody
+        there is told success for it."""
         self.broken_in_flight()
         host, device = self.host(), self.virtio()
         recover = self.start_writing("recover")
@@ -207,10 +208,15 @@ class Recover(RecoverCase):
         self.guest.run(f"echo {device} > {DRIVER}/unbind", timeout=60)
         self.assertEqual((written(recover), written(gathers)), ("ENODEV", "EIO"))
         self.assertEqual(host.holding, 1)
-        host.set(hold=False)
-        until(lambda: host.done == host.count, "the old answer")
         self.bind(device)
-        self.assertEqual(self.deep_flush(), "")
+        job = self.start_deep_flush()
+        host.wait_holding(2)
+        self.release_old()
+        self.assertEqual(written(job), "EIO")
+        self.broken("stale-answer")
+        host.set(hold=False)
+        until(lambda: host.done == host.count, "all answers")
+        self.recover()
 
     def test_nothing_to_recover(self) -> None:
         """Recover of a healthy region succeeds and does nothing; anything but 1 is -EINVAL."""
