@@ -51,7 +51,7 @@
 #define MAX_THREADS	1024
 #define BIOS		8	/* of each thread */
 #define ERRNOS		134	/* the highest one is 133 */
-#define PAUSE_MS	20	/* after an error */
+#define PAUSE_MS	200	/* after an error */
 #define ABSENT_MS	100	/* before another attempt to open */
 #define LOAD_BLOCK	4096
 

@@ -49,7 +49,7 @@
 #define BLOCK		4096
 #define LOAD		"/sys/kernel/debug/vpmem_test_load"
 #define ERRNOS		134
-#define PAUSE_US	20000
+#define PAUSE_US	200000
 #define ABSENT_US	100000
 
 enum { CALLS, AGAIN, ABSENT, UNANSWERED, OLDEST_US, MAX_US, NUMBERS };
