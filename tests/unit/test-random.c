@@ -21,6 +21,8 @@ static const char *const files[] = {
 	GROUP_FILE(VIRTIO_PMEM_ATTR_ERROR_POLICY),
 	"namespace0.0/size", "namespace0.0/mode", "namespace0.0/holder",
 	"namespace0.0/block/pmem0/dev", "namespace0.0/block/pmem0/queue/write_cache",
+	"namespace0.0/block/pmem0/queue/dax", "namespace0.0/block/pmem0/size",
+	"namespace0.0/block/pmem0/badblocks", "namespace0.0/resource", "badblocks",
 };
 
 /* What the files may hold is nearly right more often than not. */
@@ -28,7 +30,7 @@ static const char *const tokens[] = {
 	"0", "1", "2", "-1", "18446744073709551615", "18446744073709551616", "0x", "0x10", " ",
 	"  ", "\n", "\n\n", "", "active", "broken", "safe", "memory", "dax", "raw", "write back",
 	"write through", "btt0.0", "pfn0.0", "dax0.0", "../region1", "259:0", ":", ".", "/", "\0",
-	"\377", "virtio-pmem", "nd_pmem", "1 2 3 4 5 6 7 8 9 10 11 12 13",
+	"\377", "8 8", "0 262144", "virtio-pmem", "nd_pmem", "1 2 3 4 5 6 7 8 9 10 11 12 13",
 };
 
 static uint64_t seed;
@@ -61,6 +63,28 @@ static size_t make_content(char *buffer, size_t size)
 	return length;
 }
 
+static void ask_for_snapshots(struct virtpmem_region *region)
+{
+	struct virtpmem_bad_ranges *ranges;
+	struct virtpmem_namespace *ns;
+	struct virtpmem_health *health;
+	enum virtpmem_region_kind kind;
+	unsigned int count;
+	bool yes;
+
+	virtpmem_region_get_kind(region, &kind);
+	virtpmem_region_get_stalled(region, &yes);
+	virtpmem_region_get_dax_count(region, &count);
+	virtpmem_namespace_foreach(region, ns)
+		virtpmem_namespace_get_dax(ns, &yes, NULL);
+	if (!virtpmem_region_get_bad_ranges(region, &ranges))
+		virtpmem_bad_ranges_unref(ranges);
+	if (!virtpmem_region_snapshot_begin(region) &&
+	    !virtpmem_region_get_health(region, NULL, 1, &health))
+		virtpmem_health_unref(health);
+	virtpmem_region_snapshot_end(region);
+}
+
 static void ask_for_everything(struct virtpmem_ctx *ctx)
 {
 	struct virtpmem_flush_result result;
@@ -80,6 +104,7 @@ static void ask_for_everything(struct virtpmem_ctx *ctx)
 	if (virtpmem_scan(ctx) < 1)
 		return;
 	region = virtpmem_region_get_first(ctx);
+	ask_for_snapshots(region);
 	virtpmem_region_get_size(region, &a);
 	virtpmem_region_get_available_size(region, &a);
 	virtpmem_region_get_resource(region, &a);
