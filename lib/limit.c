@@ -68,26 +68,32 @@ static void close_range_of(unsigned int first, unsigned int last)
 #endif
 }
 
-static void close_all_but(int a, int b)
+/* All descriptors but those of @keep, which are in ascending order. System calls only. */
+void vp_close_others(const int *keep, size_t count)
 {
-	unsigned int low = (unsigned int)(a < b ? a : b);
-	unsigned int high = (unsigned int)(a < b ? b : a);
+	unsigned int next = 0;
+	size_t i;
 
-	if (low)
-		close_range_of(0, low - 1);
-	close_range_of(low + 1, high - 1);
-	close_range_of(high + 1, ~0U);
+	for (i = 0; i < count; i++) {
+		unsigned int fd = (unsigned int)keep[i];
+
+		if (fd > next)
+			close_range_of(next, fd - 1);
+		next = fd + 1;
+	}
+	close_range_of(next, ~0U);
 }
 
 static _Noreturn void child(vp_work_fn work, int fd, int pipefd)
 {
+	const int keep[] = { fd < pipefd ? fd : pipefd, fd < pipefd ? pipefd : fd };
 	struct vp_outcome outcome;
 	struct report report;
 
 	syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	syscall(SYS_prctl, PR_SET_NAME, "virtpmem-flush", 0, 0, 0);
 	syscall(SYS_chdir, "/");
-	close_all_but(fd, pipefd);
+	vp_close_others(keep, ARRAY_SIZE(keep));
 
 	vp_run(work, fd, &outcome);
 

@@ -75,7 +75,8 @@ static int open_bus_node(const struct virtpmem_region *region)
 	return r;
 }
 
-static int wait_for_lock(int fd)
+/* flock(2) with a limit: 0, -EBUSY or another negative errno. */
+int vp_lock(int fd)
 {
 	const struct timespec pause = { .tv_nsec = LOCK_PAUSE_MS * 1000000L };
 	unsigned int waited;
@@ -115,17 +116,21 @@ static int check_identity(const struct virtpmem_region *region)
 }
 
 /*
- * Returns a descriptor whose closing gives the lock back; -EBUSY if another
- * process keeps it; -ENODEV if the region went meanwhile; another negative
- * errno.
+ * Returns a descriptor whose closing gives the lock back, unless a guard has it
+ * too: then vp_region_unlock() does. -EBUSY if another process keeps the lock;
+ * -ENODEV if the region went meanwhile; another negative errno.
  */
-int vp_region_lock(const struct virtpmem_region *region)
+int vp_region_lock(struct virtpmem_region *region)
 {
-	_cleanup_close_ int fd = open_bus_node(region);
-	int r = fd;
+	_cleanup_close_ int fd = -1;
+	int r;
 
+	/* What was kept of it before need not be so any more. */
+	virtpmem_region_snapshot_end(region);
+	fd = open_bus_node(region);
+	r = fd;
 	if (r >= 0)
-		r = wait_for_lock(fd);
+		r = vp_lock(fd);
 	if (r == -EBUSY)
 		vp_err(region->ctx, "%s: another process is at work on it", region->devname);
 	if (!r)
@@ -135,6 +140,15 @@ int vp_region_lock(const struct virtpmem_region *region)
 	r = fd;
 	fd = -1;
 	return r;
+}
+
+/* Also for other processes that have the descriptor; -1 is no lock. */
+void vp_region_unlock(int lock_fd)
+{
+	if (lock_fd < 0)
+		return;
+	flock(lock_fd, LOCK_UN);
+	close(lock_fd);
 }
 
 /* The process that holds the region frozen, 0 if none does; or a negative errno. */

@@ -19,7 +19,7 @@ struct virtpmem_step {
 	char *object, *text;
 	vp_act_fn act, undo;
 	size_t arg;
-	bool look;
+	bool look, always, may_fail;
 };
 
 struct virtpmem_plan {
@@ -130,6 +130,8 @@ static int add(struct virtpmem_plan *plan, const struct vp_step *from, const cha
 	step->undo = from->undo;
 	step->arg = from->arg;
 	step->look = from->look;
+	step->always = from->always;
+	step->may_fail = from->may_fail;
 
 	step->previous = plan->last;
 	if (plan->last)
@@ -241,12 +243,12 @@ int vp_plan_run(struct virtpmem_plan *plan, void *op, unsigned int flags)
 	int r, error = 0;
 
 	for (step = plan->first; step; step = step->next) {
-		if (!step->look && (dry || error)) {
+		if (!step->look && (dry || (error && !step->always))) {
 			step->result = error ? VIRTPMEM_RESULT_NOT_DONE : VIRTPMEM_RESULT_PLANNED;
 			continue;
 		}
 		r = run_step(plan, step, op);
-		if (r < 0 && !error)
+		if (r < 0 && !error && !step->may_fail)
 			error = r;
 	}
 	if (error)

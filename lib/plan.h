@@ -23,14 +23,15 @@ typedef int (*vp_act_fn)(void *op, size_t arg);
  * @act: carries the step out. @undo: takes it back after a later one has
  * failed; NULL: it stays. @look: changes nothing, so that it is carried out in
  * a dry run too, and also after another look has failed: all that is in the
- * way is told.
+ * way is told. @always: is carried out also after another step has
+ * failed. @may_fail: if it does, the others go on.
  */
 struct vp_step {
 	enum virtpmem_step_kind kind;
 	const char *object;
 	vp_act_fn act, undo;
 	size_t arg;
-	bool look;
+	bool look, always, may_fail;
 };
 
 int vp_plan_new(struct virtpmem_ctx *ctx, struct virtpmem_plan **ret);

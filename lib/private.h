@@ -174,7 +174,9 @@ int vp_group_missing(const struct virtpmem_region *region, const char *file);
 #define VP_GROUP_FILE(attr)	VIRTIO_PMEM_GROUP "/" attr
 
 /* lock.c */
-int vp_region_lock(const struct virtpmem_region *region);
+int vp_lock(int fd);
+int vp_region_lock(struct virtpmem_region *region);
+void vp_region_unlock(int lock_fd);
 pid_t vp_region_guard(const struct virtpmem_region *region, int lock_fd);
 
 /* settings.c */
@@ -197,5 +199,6 @@ void vp_run(vp_work_fn work, int fd, struct vp_outcome *ret);
 int vp_run_limited(struct virtpmem_ctx *ctx, vp_work_fn work, int fd, unsigned int timeout_ms,
 		   struct vp_outcome *ret);
 void vp_reap(struct virtpmem_ctx *ctx);
+void vp_close_others(const int *keep, size_t count);
 
 #endif /* VIRTPMEM_LIB_PRIVATE_H */

@@ -353,6 +353,7 @@ VP_EXPORT int virtpmem_region_set_setting(struct virtpmem_region *region,
 		return -EINVAL;
 	if (value ? !is_valid(setting, value) : !(flags & VIRTPMEM_SAVE))
 		return -EINVAL;
+	virtpmem_region_snapshot_end(region);
 	if (value)
 		r = vp_group_missing(region, settings[setting].file);
 	if (!r && (flags & VIRTPMEM_SAVE))

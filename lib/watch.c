@@ -301,6 +301,8 @@ int vp_watch_look(struct vp_watch *watch, struct vp_events *events)
 	char byte;
 	int r;
 
+	/* Somebody who was handed the region can have begun one. */
+	virtpmem_region_snapshot_end(watch->region);
 	/* Reading re-arms poll(); to be done before the look that it announces. */
 	if (watch->state_fd >= 0 && pread(watch->state_fd, &byte, 1, 0) < 0 && errno == ENODEV)
 		return -ENODEV;

@@ -50,6 +50,7 @@ struct virtpmem_monitor;
 struct virtpmem_event;
 struct virtpmem_plan;
 struct virtpmem_step;
+struct virtpmem_freeze;
 
 /* ------------------------------------------------------------- context */
 
@@ -215,8 +216,8 @@ struct virtpmem_region *virtpmem_region_unref(struct virtpmem_region *region);
  * virtpmem_region_snapshot_end(), each of the kernel's files of this region is
  * read at most once, and everything that is asked of it stays as it was when it
  * was read first, errors included. A snapshot that was under way is dropped.
- * virtpmem_region_flush() ends it; do not call other functions that change
- * something meanwhile.
+ * virtpmem_region_flush() and all calls that change something end it, and
+ * virtpmem_monitor_process() ends those of regions that it handed out.
  *
  * Returns: 0 or -ENOMEM.
  * Since: 0.1
@@ -1614,6 +1615,7 @@ enum virtpmem_flags {
 	VIRTPMEM_FORCE = 1 << 1,	/* although somebody will be hurt */
 	VIRTPMEM_SAVE = 1 << 2,		/* for the next boot as well */
 	VIRTPMEM_ACCEPT_DATA_LOSS = 1 << 3, /* the caller knows what the host has lost */
+	VIRTPMEM_QUIESCE = 1 << 4,	/* so that the host is idle, too */
 };
 
 /** enum virtpmem_step_kind - what a step is about */
@@ -1846,6 +1848,211 @@ int virtpmem_region_set_setting(struct virtpmem_region *region, enum virtpmem_se
  */
 int virtpmem_region_recover(struct virtpmem_region *region, unsigned int flags,
 			    struct virtpmem_plan **plan);
+
+/* -------------------------------------------------------------- freeze */
+
+/** enum virtpmem_consistency - what a copy of a frozen region is like */
+enum virtpmem_consistency {
+	VIRTPMEM_CONSISTENCY_CRASH,	 /* as after a power cut */
+	VIRTPMEM_CONSISTENCY_FILESYSTEM, /* every file system is whole */
+};
+
+/**
+ * virtpmem_consistency_name - name of a consistency, as it appears in JSON
+ * @consistency: the consistency
+ *
+ * Returns: "filesystem" or "crash"; NULL if the library knows no such one.
+ * Since: 0.1
+ */
+const char *virtpmem_consistency_name(enum virtpmem_consistency consistency);
+
+/**
+ * virtpmem_region_freeze - bring a region into a state that the host can copy
+ * @region: the region, of any driver
+ * @timeout_ms: after how many milliseconds it is thawed whatever happens; 0:
+ *              60000
+ * @flags: VIRTPMEM_DRY_RUN; VIRTPMEM_FORCE: also what would block this process
+ *         or the system, and although a file system cannot be reached;
+ *         VIRTPMEM_QUIESCE: also quiesce the driver, so that the host is idle
+ * @plan: NULL, or the plan, with one reference
+ * @ret: the freeze, with one reference; not written in a dry run
+ *
+ * Every file system that lies on the region is synced and frozen, those on top
+ * of others first, then the region is flushed: all of it, or nothing. Whoever
+ * writes to a frozen file system waits, and no signal ends that.
+ *
+ * A guard process does the freezing. It thaws when the last reference is
+ * dropped, when this process ends in whatever way, at the time that @timeout_ms
+ * gives, and at SIGTERM; it is no child of this process. A child that this
+ * process forks and that does not call exec keeps the guard waiting. If host
+ * and guard are both stuck, the time counts when the host answers.
+ *
+ * Without VIRTPMEM_FORCE the root file system, and those with the working
+ * directory or a file that this process writes to, are refused.
+ *
+ * Returns: 0; -EBUSY: refused, or a file system is frozen by somebody else, or
+ * another process is at work on the region; -EIO: the region is broken, or a
+ * flush failed; -ETIMEDOUT: the time was over before everything was frozen;
+ * -EINTR: a signal came; -EOPNOTSUPP: VIRTPMEM_QUIESCE with another driver, or
+ * a file system that cannot be frozen; -EINVAL for an unknown flag; -EACCES,
+ * -ENODEV or another negative errno. Nothing is frozen then.
+ * Since: 0.1
+ */
+int virtpmem_region_freeze(struct virtpmem_region *region, unsigned int timeout_ms,
+			   unsigned int flags, struct virtpmem_plan **plan,
+			   struct virtpmem_freeze **ret);
+
+/**
+ * virtpmem_region_thaw - thaw a region, whoever has frozen it
+ * @region: the region
+ * @flags: VIRTPMEM_DRY_RUN
+ * @plan: NULL, or the plan, with one reference
+ *
+ * Ends the guard of virtpmem_region_freeze() if there is one, resumes the
+ * driver, and thaws every file system that is frozen still, also one that
+ * another program froze. Nothing frozen is a success.
+ *
+ * Returns: 0; -ETIMEDOUT: the guard did not end; -EBUSY: another process is at
+ * work on the region, or no mount of a file system can be reached; -EINVAL for
+ * an unknown flag; -EACCES, -ENODEV or another negative errno.
+ * Since: 0.1
+ */
+int virtpmem_region_thaw(struct virtpmem_region *region, unsigned int flags,
+			 struct virtpmem_plan **plan);
+
+/**
+ * virtpmem_freeze_ref - take a reference
+ * @freeze: the freeze
+ *
+ * Returns: @freeze.
+ * Since: 0.1
+ */
+struct virtpmem_freeze *virtpmem_freeze_ref(struct virtpmem_freeze *freeze);
+
+/**
+ * virtpmem_freeze_unref - drop a reference; the last one thaws
+ * @freeze: the freeze, or NULL
+ *
+ * Returns: NULL.
+ * Since: 0.1
+ */
+struct virtpmem_freeze *virtpmem_freeze_unref(struct virtpmem_freeze *freeze);
+
+/**
+ * virtpmem_freeze_thaw - thaw, and know whether it was frozen all the time
+ * @freeze: the freeze
+ *
+ * Returns: 0: it was; -ETIMEDOUT: it was thawed before, at its time; -ECANCELED:
+ * somebody else has thawed it before; -ESRCH: the guard was killed, and nothing
+ * is known; -EINVAL: it is detached; another negative errno: a file system is
+ * frozen still.
+ * Since: 0.1
+ */
+int virtpmem_freeze_thaw(struct virtpmem_freeze *freeze);
+
+/**
+ * virtpmem_freeze_detach - leave the region frozen when this process ends
+ * @freeze: the freeze
+ *
+ * The guard stays until its time, or until virtpmem_region_thaw().
+ *
+ * Returns: 0, or a negative errno: the guard is gone.
+ * Since: 0.1
+ */
+int virtpmem_freeze_detach(struct virtpmem_freeze *freeze);
+
+/**
+ * virtpmem_freeze_get_fd - a descriptor that tells when it is over
+ * @freeze: the freeze
+ *
+ * For poll(2) with POLLIN: ready when the region has been thawed, at its time
+ * or by somebody else, or detached. It is the freeze's: do not read from it, do
+ * not close it.
+ *
+ * Returns: the descriptor.
+ * Since: 0.1
+ */
+int virtpmem_freeze_get_fd(const struct virtpmem_freeze *freeze);
+
+/**
+ * virtpmem_freeze_get_pid - the guard process
+ * @freeze: the freeze
+ *
+ * Returns: its number.
+ * Since: 0.1
+ */
+pid_t virtpmem_freeze_get_pid(const struct virtpmem_freeze *freeze);
+
+/**
+ * virtpmem_freeze_get_consistency - what a copy made now is like
+ * @freeze: the freeze
+ *
+ * Returns: the consistency.
+ * Since: 0.1
+ */
+enum virtpmem_consistency virtpmem_freeze_get_consistency(const struct virtpmem_freeze *freeze);
+
+/**
+ * virtpmem_freeze_get_reason - why it is no better
+ * @freeze: the freeze
+ *
+ * Returns: the first reason, in words, owned by @freeze; all are warnings of
+ * the plan. NULL if the consistency is "filesystem".
+ * Since: 0.1
+ */
+const char *virtpmem_freeze_get_reason(const struct virtpmem_freeze *freeze);
+
+/* -------------------------------------------------------- remove, add */
+
+/**
+ * virtpmem_region_remove - take a region away
+ * @region: the region
+ * @timeout_ms: how long its flush may take, in milliseconds; 0: 60000
+ * @flags: VIRTPMEM_DRY_RUN; VIRTPMEM_FORCE: although somebody uses it, who will
+ *         see I/O errors
+ * @plan: NULL, or the plan, with one reference
+ *
+ * Finds out who uses the region's devices and claims its block devices, so that
+ * nobody can begin to; flushes it; disables it with its namespaces; and takes
+ * the driver off a virtio device. Everybody who is in the way is a step of the
+ * plan. virtpmem_add() with the region's path brings it back.
+ *
+ * Force does not cover the root file system, swap and memory in use, a region
+ * that is frozen or quiesced, and holders that may not be seen. With it a
+ * broken region is not flushed, and a flush that fails ends nothing.
+ *
+ * Returns: 0; -EBUSY: somebody uses it, or another process is at work on it;
+ * -EACCES: not allowed, or not everybody who uses it can be seen; -EIO,
+ * -ETIMEDOUT: it could not be flushed; -ENODEV: it is gone already; -EINVAL for
+ * an unknown flag; another negative errno. What was disabled is enabled again
+ * then, if that can be done.
+ * Since: 0.1
+ */
+int virtpmem_region_remove(struct virtpmem_region *region, unsigned int timeout_ms,
+			   unsigned int flags, struct virtpmem_plan **plan);
+
+/**
+ * virtpmem_add - give a device its driver, and so its region
+ * @ctx: the context; its list is left alone
+ * @path: the device, as virtpmem_region_get_path() names it
+ * @driver: name of a driver on the device's bus; NULL: virtio_pmem for a virtio
+ *          device, and what there is for others
+ * @flags: VIRTPMEM_DRY_RUN
+ * @plan: NULL, or the plan, with one reference
+ * @ret: NULL, or the region, with one reference; not written in a dry run
+ *
+ * Loads the driver's module if it is not there, binds the device, enables the
+ * region, and waits until its devices are there. What is so already is left
+ * alone: it is a success if there is nothing to do.
+ *
+ * Returns: 0; -ENXIO: there is no such device, or it got no region; -ENOENT:
+ * there is no such driver; -EBUSY: it has another driver, or another process is
+ * at work on it; -ENOTUNIQ: several regions have that path; -EINVAL: @path,
+ * @driver or @flags cannot be; -EACCES, or another negative errno.
+ * Since: 0.1
+ */
+int virtpmem_add(struct virtpmem_ctx *ctx, const char *path, const char *driver,
+		 unsigned int flags, struct virtpmem_plan **plan, struct virtpmem_region **ret);
 
 /* ------------------------------------------------------------- monitor */
 
@@ -2132,6 +2339,11 @@ static inline void virtpmem_plan_unrefp(struct virtpmem_plan **p)
 	virtpmem_plan_unref(*p);
 }
 
+static inline void virtpmem_freeze_unrefp(struct virtpmem_freeze **p)
+{
+	virtpmem_freeze_unref(*p);
+}
+
 /** _cleanup_virtpmem_*_ - drop the reference when the variable leaves its scope */
 #define _cleanup_virtpmem_unref_ __attribute__((__cleanup__(virtpmem_unrefp)))
 #define _cleanup_virtpmem_region_unref_ __attribute__((__cleanup__(virtpmem_region_unrefp)))
@@ -2144,6 +2356,7 @@ static inline void virtpmem_plan_unrefp(struct virtpmem_plan **p)
 #define _cleanup_virtpmem_monitor_unref_ __attribute__((__cleanup__(virtpmem_monitor_unrefp)))
 #define _cleanup_virtpmem_event_unref_ __attribute__((__cleanup__(virtpmem_event_unrefp)))
 #define _cleanup_virtpmem_plan_unref_ __attribute__((__cleanup__(virtpmem_plan_unrefp)))
+#define _cleanup_virtpmem_freeze_unref_ __attribute__((__cleanup__(virtpmem_freeze_unrefp)))
 
 #ifdef __cplusplus
 }

@@ -26,13 +26,40 @@ static struct {
 	char *proc;
 	int lock;		/* an errno that locking fails with */
 	int flush;		/* an errno that flushing fails with */
-	unsigned int locks, flushes;
+	int disable, enable, load;	/* what these return */
+	unsigned int locks, flushes, disabled, enabled, loaded;
 } machine;
 
-int __wrap_vp_region_lock(const struct virtpmem_region *region);
+int __wrap_vp_ndctl_disable(const struct virtpmem_region *region);
+int __wrap_vp_ndctl_enable(const struct virtpmem_region *region);
+int __wrap_vp_module_load(struct virtpmem_ctx *ctx, const char *alias);
+
+int __wrap_vp_ndctl_disable(const struct virtpmem_region *region)
+{
+	(void)region;
+	machine.disabled++;
+	return machine.disable;
+}
+
+int __wrap_vp_ndctl_enable(const struct virtpmem_region *region)
+{
+	(void)region;
+	machine.enabled++;
+	return machine.enable;
+}
+
+int __wrap_vp_module_load(struct virtpmem_ctx *ctx, const char *alias)
+{
+	(void)ctx;
+	assert_string_equal(alias, "virtio_pmem");
+	machine.loaded++;
+	return machine.load;
+}
+
+int __wrap_vp_region_lock(struct virtpmem_region *region);
 int __wrap_vp_act_flush(struct virtpmem_region *region, unsigned int timeout_ms);
 
-int __wrap_vp_region_lock(const struct virtpmem_region *region)
+int __wrap_vp_region_lock(struct virtpmem_region *region)
 {
 	(void)region;
 	machine.locks++;
@@ -197,6 +224,304 @@ static void recover_of_another_driver_is_not_supported(void **state)
 	assert_int_equal(machine.locks, 0);
 }
 
+/* -------------------------------------------------------------- remove */
+
+#define UNBIND		"sys/bus/virtio/drivers/virtio_pmem/unbind"
+#define MOUNTED		"30 1 259:1 / /data rw - ext4 /dev/pmem0 rw\n"
+
+static int remove_it(unsigned int flags, struct virtpmem_plan **plan)
+{
+	return virtpmem_region_remove(testbed_region(machine.tb, "region0"), 0, flags, plan);
+}
+
+static void expect_untouched(void)
+{
+	assert_int_equal(machine.flushes, 0);
+	assert_int_equal(machine.disabled, 0);
+}
+
+static void d5_dry_remove_plans_and_does_nothing(void **state)
+{
+	_cleanup_virtpmem_plan_unref_ struct virtpmem_plan *plan = NULL;
+
+	(void)state;
+	assert_int_equal(remove_it(VIRTPMEM_DRY_RUN, &plan), 0);
+	expect_plan(plan, "flush planned, disable planned, unbind planned, verify planned");
+	expect_untouched();
+}
+
+static void d5_region_in_use_is_not_removed(void **state)
+{
+	_cleanup_virtpmem_plan_unref_ struct virtpmem_plan *plan = NULL;
+
+	testbed_set_mounts(*state, MOUNTED "31 1 259:1 / /again rw - ext4 /dev/pmem0 rw\n");
+	assert_int_equal(remove_it(0, &plan), -EBUSY);
+	expect_plan(plan, "check failed, check failed, flush not_done, disable not_done, "
+		    "unbind not_done, verify not_done");
+	expect_untouched();
+}
+
+static void d5_force_says_what_it_breaks(void **state)
+{
+	_cleanup_virtpmem_plan_unref_ struct virtpmem_plan *plan = NULL;
+
+	testbed_set_mounts(*state, MOUNTED);
+	assert_int_equal(remove_it(VIRTPMEM_DRY_RUN | VIRTPMEM_FORCE, &plan), 0);
+	expect_plan(plan, "flush planned, disable planned, unbind planned, verify planned");
+	assert_true(warns(plan, "/data"));
+}
+
+static void d5_force_does_not_cover_swap_and_root(void **state)
+{
+	struct virtpmem_plan *plan = NULL;
+
+	testbed_set_mounts(*state, "30 1 259:1 / / rw - ext4 /dev/pmem0 rw\n");
+	assert_int_equal(remove_it(VIRTPMEM_FORCE, &plan), -EBUSY);
+	expect_plan(plan, "check failed, flush not_done, disable not_done, unbind not_done, "
+		    "verify not_done");
+	virtpmem_plan_unref(plan);
+	testbed_set_mounts(*state, "");
+	testbed_write(*state, "proc/swaps", "Filename\tType\tSize\tUsed\tPriority\n"
+		      "/dev/pmem0 partition 1024 0 -2\n");
+	assert_int_equal(remove_it(VIRTPMEM_FORCE, &plan), -EBUSY);
+	virtpmem_plan_unref(plan);
+	expect_untouched();
+}
+
+static void d5_quiesced_region_is_not_removed(void **state)
+{
+	_cleanup_virtpmem_plan_unref_ struct virtpmem_plan *plan = NULL;
+
+	testbed_write(*state, STATE, "quiesced\n");
+	assert_int_equal(remove_it(VIRTPMEM_FORCE, &plan), -EBUSY);
+	expect_untouched();
+}
+
+static void u1_flush_that_fails_ends_a_remove(void **state)
+{
+	struct virtpmem_plan *plan = NULL;
+
+	testbed_write(*state, UNBIND, "");
+	machine.flush = EIO;
+	assert_int_equal(remove_it(0, &plan), -EIO);
+	expect_plan(plan, "flush failed, disable not_done, unbind not_done, verify not_done");
+	virtpmem_plan_unref(plan);
+	assert_int_equal(machine.disabled, 0);
+	/* With force it goes on. Here nothing listens to "unbind", and the region stays. */
+	assert_int_equal(remove_it(VIRTPMEM_FORCE, &plan), -EBUSY);
+	expect_plan(plan, "flush failed, disable undone, unbind done, verify failed");
+	virtpmem_plan_unref(plan);
+	expect_file(UNBIND, "virtio0\n");
+}
+
+static void what_was_disabled_is_enabled_again(void **state)
+{
+	struct virtpmem_plan *plan = NULL;
+
+	(void)state;
+	/* The driver has no "unbind" here. */
+	assert_int_equal(remove_it(0, &plan), -EOPNOTSUPP);
+	expect_plan(plan, "flush done, disable undone, unbind failed, verify not_done");
+	virtpmem_plan_unref(plan);
+	assert_int_equal(machine.enabled, 1);
+	machine.enable = -ENXIO;
+	assert_int_equal(remove_it(0, &plan), -EOPNOTSUPP);
+	expect_plan(plan, "flush done, disable done, unbind failed, verify not_done");
+	assert_true(testbed_logged(*state, "cannot take back"));
+	virtpmem_plan_unref(plan);
+}
+
+static void region_that_cannot_be_disabled_stays(void **state)
+{
+	_cleanup_virtpmem_plan_unref_ struct virtpmem_plan *plan = NULL;
+
+	(void)state;
+	machine.disable = -EBUSY;
+	assert_int_equal(remove_it(0, &plan), -EBUSY);
+	expect_plan(plan, "flush done, disable failed, unbind not_done, verify not_done");
+	assert_int_equal(machine.enabled, 0);
+}
+
+static void device_with_other_regions_keeps_its_driver(void **state)
+{
+	_cleanup_virtpmem_plan_unref_ struct virtpmem_plan *plan = NULL;
+
+	assert_int_equal(virtpmem_region_remove(testbed_region(*state, "region4"), 0,
+						VIRTPMEM_DRY_RUN, &plan), 0);
+	/* e820: nor does the kernel know how to flush it. */
+	expect_plan(plan, "disable planned, verify planned");
+	assert_true(warns(plan, "region4"));
+}
+
+/* ----------------------------------------------------------------- add */
+
+#define PATH		"pci-0000:00:04.0"
+
+static int add_it(const char *path, const char *driver, unsigned int flags,
+		  struct virtpmem_plan **plan, struct virtpmem_region **region)
+{
+	return virtpmem_add(testbed_ctx(machine.tb), path, driver, flags, plan, region);
+}
+
+static void what_is_there_need_not_be_added(void **state)
+{
+	_cleanup_virtpmem_region_unref_ struct virtpmem_region *region = NULL;
+	_cleanup_virtpmem_plan_unref_ struct virtpmem_plan *plan = NULL;
+
+	(void)state;
+	machine.enable = 1;
+	assert_int_equal(add_it(PATH, NULL, 0, &plan, &region), 0);
+	expect_plan(plan, "load not_needed, bind not_needed, enable not_needed, verify done");
+	assert_string_equal(virtpmem_region_get_devname(region), "region0");
+	assert_null(virtpmem_region_get_next(region));
+	assert_int_equal(machine.loaded, 0);
+}
+
+static void unbound_device_is_bound(void **state)
+{
+	_cleanup_virtpmem_plan_unref_ struct virtpmem_plan *plan = NULL;
+	struct virtpmem_region *region = NULL;
+
+	testbed_remove(*state, "sys/devices/pci0000:00/0000:00:04.0/virtio0/driver");
+	testbed_write(*state, "sys/bus/virtio/drivers/virtio_pmem/bind", "");
+	testbed_remove_region(*state, "region0");
+	assert_int_equal(add_it(PATH, NULL, VIRTPMEM_DRY_RUN, NULL, &region), 0);
+	/* Nothing listens to "bind" here: there will be no region. */
+	assert_int_equal(add_it(PATH, NULL, 0, &plan, &region), -ENXIO);
+	expect_plan(plan, "load not_needed, bind done, enable failed, verify not_done");
+	expect_file("sys/bus/virtio/drivers/virtio_pmem/bind", "virtio0");
+	assert_null(region);
+}
+
+static void driver_that_is_not_there_is_loaded(void **state)
+{
+	_cleanup_virtpmem_plan_unref_ struct virtpmem_plan *plan = NULL;
+
+	testbed_remove(*state, "sys/devices/pci0000:00/0000:00:04.0/virtio0/driver");
+	testbed_remove(*state, "sys/bus/virtio/drivers/virtio_pmem");
+	machine.load = -ENOENT;
+	assert_int_equal(add_it(PATH, NULL, 0, &plan, NULL), -ENOENT);
+	expect_plan(plan, "load failed, bind not_done, enable not_done, verify not_done");
+	assert_int_equal(machine.loaded, 1);
+}
+
+static void device_of_another_driver_is_left_alone(void **state)
+{
+	_cleanup_virtpmem_plan_unref_ struct virtpmem_plan *plan = NULL;
+
+	(void)state;
+	assert_int_equal(add_it(PATH, "vfio", 0, &plan, NULL), -EBUSY);
+	expect_plan(plan, "check failed, enable not_done, verify not_done");
+}
+
+static void u2_paths_and_drivers_that_cannot_be(void **state)
+{
+	static const struct {
+		const char *path, *driver;
+		int error;
+	} bad[] = {
+		{ "", NULL, -EINVAL },
+		{ "region0", NULL, -EINVAL },
+		{ "pci-", NULL, -EINVAL },
+		{ "-0000:00:04.0", NULL, -EINVAL },
+		{ "pci-../../x", NULL, -EINVAL },
+		{ "pci-0000:00:1f.7", NULL, -ENXIO },
+		{ "nowhere-x", NULL, -ENXIO },
+		{ PATH, "", -EINVAL },
+		{ PATH, "../x", -EINVAL },
+	};
+	struct virtpmem_plan *plan = NULL;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_int_equal(add_it(bad[i].path, bad[i].driver, 0, &plan, NULL), bad[i].error);
+	assert_int_equal(add_it(PATH, NULL, VIRTPMEM_FORCE, &plan, NULL), -EINVAL);
+	assert_null(plan);
+}
+
+/* -------------------------------------------------------------- freeze */
+
+static int freeze_it(unsigned int flags, struct virtpmem_plan **plan)
+{
+	struct virtpmem_freeze *freeze = NULL;
+	int r = virtpmem_region_freeze(testbed_region(machine.tb, "region0"), 0, flags, plan,
+				       &freeze);
+
+	assert_null(freeze);
+	return r;
+}
+
+static void file_system_that_cannot_be_reached_is_refused(void **state)
+{
+	struct virtpmem_plan *plan = NULL;
+
+	testbed_set_mounts(*state, "30 1 259:1 / /no/such/place rw - ext4 /dev/pmem0 rw\n");
+	assert_int_equal(freeze_it(0, &plan), -EBUSY);
+	expect_plan(plan, "check failed, guard not_done, flush not_done, verify not_done");
+	virtpmem_plan_unref(plan);
+	assert_int_equal(freeze_it(VIRTPMEM_FORCE | VIRTPMEM_DRY_RUN, &plan), 0);
+	expect_plan(plan, "guard planned, flush planned, verify planned");
+	assert_true(warns(plan, "/no/such/place"));
+	virtpmem_plan_unref(plan);
+	assert_int_equal(machine.flushes, 0);
+}
+
+static void region_that_cannot_be_flushed_is_not_frozen(void **state)
+{
+	struct virtpmem_plan *plan = NULL;
+
+	set_broken("host-error\n");
+	assert_int_equal(freeze_it(VIRTPMEM_FORCE, &plan), -EIO);
+	virtpmem_plan_unref(plan);
+	testbed_write(*state, STATE, "active\n");
+	testbed_write(*state, "region0/" GROUP_FILE(VIRTIO_PMEM_ATTR_STALLED), "1\n");
+	assert_int_equal(freeze_it(VIRTPMEM_FORCE, &plan), -ETIMEDOUT);
+	virtpmem_plan_unref(plan);
+	assert_int_equal(machine.flushes, 0);
+}
+
+static void quiesce_of_another_driver_is_not_supported(void **state)
+{
+	struct virtpmem_plan *plan = NULL;
+
+	(void)state;
+	assert_int_equal(freeze_it(VIRTPMEM_QUIESCE, &plan), -EOPNOTSUPP);
+	assert_int_equal(freeze_it(VIRTPMEM_SAVE, &plan), -EINVAL);
+	assert_null(plan);
+}
+
+static void nothing_frozen_need_not_be_thawed(void **state)
+{
+	_cleanup_virtpmem_plan_unref_ struct virtpmem_plan *plan = NULL;
+	struct virtpmem_region *region = testbed_region(*state, "region0");
+
+	testbed_write(*state, "region0/" GROUP_FILE(VIRTIO_PMEM_ATTR_QUIESCE), "0\n");
+	assert_int_equal(virtpmem_region_thaw(region, 0, &plan), 0);
+	expect_plan(plan, "resume not_needed");
+	assert_int_equal(virtpmem_region_thaw(region, VIRTPMEM_FORCE, NULL), -EINVAL);
+}
+
+static void quiesced_region_is_resumed(void **state)
+{
+	_cleanup_virtpmem_plan_unref_ struct virtpmem_plan *plan = NULL;
+
+	testbed_write(*state, "region0/" GROUP_FILE(VIRTIO_PMEM_ATTR_QUIESCE), "1\n");
+	assert_int_equal(virtpmem_region_thaw(testbed_region(*state, "region0"), 0, &plan), 0);
+	expect_plan(plan, "resume done");
+	expect_file("region0/" GROUP_FILE(VIRTIO_PMEM_ATTR_QUIESCE), "0\n");
+}
+
+static void names_of_consistency(void **state)
+{
+	(void)state;
+	assert_string_equal(virtpmem_consistency_name(VIRTPMEM_CONSISTENCY_CRASH), "crash");
+	assert_string_equal(virtpmem_consistency_name(VIRTPMEM_CONSISTENCY_FILESYSTEM),
+			    "filesystem");
+	assert_null(virtpmem_consistency_name((enum virtpmem_consistency)9));
+	assert_null(virtpmem_freeze_unref(NULL));
+}
+
 #define t(fn_, fixture_) \
 	{ \
 		.name = #fn_ " on " fixture_, \
@@ -216,6 +541,27 @@ int main(void)
 		t(region_that_works_is_left_alone, "virtpmem-6.12"),
 		t(without_a_plan_there_is_no_output, "virtpmem-6.12"),
 		t(recover_of_another_driver_is_not_supported, "in-tree-6.12"),
+		t(d5_dry_remove_plans_and_does_nothing, "virtpmem-6.12"),
+		t(d5_dry_remove_plans_and_does_nothing, "in-tree-6.12"),
+		t(d5_region_in_use_is_not_removed, "virtpmem-6.12"),
+		t(d5_force_says_what_it_breaks, "virtpmem-6.12"),
+		t(d5_force_does_not_cover_swap_and_root, "virtpmem-6.12"),
+		t(d5_quiesced_region_is_not_removed, "virtpmem-6.12"),
+		t(u1_flush_that_fails_ends_a_remove, "virtpmem-6.12"),
+		t(what_was_disabled_is_enabled_again, "virtpmem-6.12"),
+		t(region_that_cannot_be_disabled_stays, "virtpmem-6.12"),
+		t(device_with_other_regions_keeps_its_driver, "virtpmem-6.12"),
+		t(what_is_there_need_not_be_added, "virtpmem-6.12"),
+		t(unbound_device_is_bound, "virtpmem-6.12"),
+		t(driver_that_is_not_there_is_loaded, "virtpmem-6.12"),
+		t(device_of_another_driver_is_left_alone, "virtpmem-6.12"),
+		t(u2_paths_and_drivers_that_cannot_be, "virtpmem-6.12"),
+		t(file_system_that_cannot_be_reached_is_refused, "virtpmem-6.12"),
+		t(region_that_cannot_be_flushed_is_not_frozen, "virtpmem-6.12"),
+		t(quiesce_of_another_driver_is_not_supported, "in-tree-6.12"),
+		t(nothing_frozen_need_not_be_thawed, "virtpmem-6.12"),
+		t(quiesced_region_is_resumed, "virtpmem-6.12"),
+		cmocka_unit_test(names_of_consistency),
 	};
 
 	return cmocka_run_group_tests_name("act", tests, NULL, NULL);

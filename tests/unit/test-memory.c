@@ -309,6 +309,50 @@ static int judge(struct virtpmem_ctx *ctx, struct virtpmem_region *region)
 	return count == 1;
 }
 
+/* The lock needs a node in /dev. */
+int __wrap_vp_region_lock(struct virtpmem_region *region);
+
+int __wrap_vp_region_lock(struct virtpmem_region *region)
+{
+	(void)region;
+	return open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+}
+
+/* Whether a plan was handed out with so many steps; drops it. */
+static int has_steps(int r, struct virtpmem_plan *plan, int expected)
+{
+	struct virtpmem_step *step;
+	int count = 0;
+
+	if (!plan)
+		return r;
+	virtpmem_step_foreach(plan, step)
+		count++;
+	virtpmem_plan_unref(plan);
+	if (r >= 0 && count != expected)
+		print_message("%d steps, not %d\n", count, expected);
+	return r < 0 ? r : count == expected;
+}
+
+#define PLAN(fn_, call_, steps_) \
+	static int fn_(struct virtpmem_ctx *ctx, struct virtpmem_region *region) \
+	{ \
+		struct virtpmem_plan *plan = NULL; \
+		int r = call_; \
+\
+		(void)ctx; \
+		return has_steps(r, plan, steps_); \
+	}
+
+PLAN(plan_setting, virtpmem_region_set_setting(region, VIRTPMEM_SETTING_ERROR_POLICY, "report",
+					       VIRTPMEM_DRY_RUN | VIRTPMEM_SAVE, &plan), 2)
+PLAN(plan_recover, virtpmem_region_recover(region, VIRTPMEM_DRY_RUN, &plan), 1)
+PLAN(plan_remove, virtpmem_region_remove(region, 0, VIRTPMEM_DRY_RUN | VIRTPMEM_FORCE, &plan), 6)
+PLAN(plan_freeze, virtpmem_region_freeze(region, 0, VIRTPMEM_DRY_RUN | VIRTPMEM_FORCE, &plan,
+					 &(struct virtpmem_freeze *){ NULL }), 4)
+PLAN(plan_thaw, virtpmem_region_thaw(region, VIRTPMEM_DRY_RUN, &plan), 1)
+PLAN(plan_add, virtpmem_add(ctx, region->path, NULL, VIRTPMEM_DRY_RUN, &plan, NULL), 4)
+
 static const struct subject {
 	const char *name;
 	const char *fixture;
@@ -329,6 +373,12 @@ static const struct subject {
 	{ "U3 holders without memory", "in-tree-6.12", list_holders },
 	{ "U3 statistics without memory", "virtpmem-6.12", read_statistics },
 	{ "U3 monitor without memory", "virtpmem-6.12", watch },
+	{ "U3 settings without memory", "virtpmem-6.12", plan_setting },
+	{ "U3 recover without memory", "virtpmem-6.12", plan_recover },
+	{ "U3 remove without memory", "in-tree-6.12", plan_remove },
+	{ "U3 freeze without memory", "in-tree-6.12", plan_freeze },
+	{ "U3 thaw without memory", "in-tree-6.12", plan_thaw },
+	{ "U3 add without memory", "virtpmem-6.12", plan_add },
 };
 
 static void ignore_message(void *userdata, int priority, const char *message)
@@ -347,6 +397,7 @@ static void add_users(struct testbed *tb)
 		      "/dev/pmem4p2 partition\t100\t0\t-2\n");
 	testbed_write(tb, "region2/badblocks", "8192 8\n");
 	testbed_write(tb, "proc/55/mountinfo",
+		      "8 1 259:1 / /x rw - ext4 /dev/pmem0 rw\n"
 		      "9 1 259:4 / /a rw - xfs /dev/pmem4 rw,logdev=/dev/pmem0\n"
 		      "9 1 259:4 / /a rw - xfs /dev/pmem4 rw,logdev=/dev/pmem0\n");
 }
