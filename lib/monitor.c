@@ -421,10 +421,12 @@ static int start(struct virtpmem_monitor *monitor)
 	if (monitor->epoll_fd < 0)
 		return -errno;
 	monitor->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	if (monitor->inotify_fd < 0)
-		return -errno;
 	event.data.fd = monitor->inotify_fd;
-	if (epoll_ctl(monitor->epoll_fd, EPOLL_CTL_ADD, monitor->inotify_fd, &event) < 0)
+	/* A kernel need not have it, and a user can have too many: it is worth a part only. */
+	if (monitor->inotify_fd < 0)
+		vp_log(monitor->ctx, LOG_WARNING, "changes of settings and bad ranges are seen "
+		       "only with other events: inotify: %s", strerror(errno));
+	else if (epoll_ctl(monitor->epoll_fd, EPOLL_CTL_ADD, monitor->inotify_fd, &event) < 0)
 		return -errno;
 	r = listen_to_uevents(monitor);
 	return r < 0 ? r : rescan(monitor, false);

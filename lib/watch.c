@@ -329,6 +329,8 @@ static int watch_file(void *data, const char *file)
 	struct vp_watch *watch = data;
 	int wd, *wds;
 
+	if (watch->inotify_fd < 0)
+		return 0;
 	if (asprintf(&path, "/proc/self/fd/%d/%s", watch->region->dirfd, file) < 0) {
 		path = NULL;
 		return -ENOMEM;

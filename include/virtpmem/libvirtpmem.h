@@ -2089,7 +2089,8 @@ const char *virtpmem_event_type_name(enum virtpmem_event_type type);
  * Nothing is polled. The monitor listens to udevd's events, or to the kernel's
  * own where no udevd runs, and to the files that the kernel signals. A setting
  * that a process in another network namespace changes is seen with the next
- * event of its region.
+ * event of its region; where inotify(7) cannot be had, so are all settings and
+ * bad ranges, and the log says it.
  *
  * A difference to what was seen before is an event. So each state change and
  * each failed host flush is told, but those that follow each other faster than

@@ -36,6 +36,21 @@ struct udev_device *__wrap_udev_monitor_receive_device(struct udev_monitor *moni
 	return NULL;
 }
 
+/* What inotify_init1() fails with. */
+static int inotify_errno;
+
+int __real_inotify_init1(int flags);
+int __wrap_inotify_init1(int flags);
+
+int __wrap_inotify_init1(int flags)
+{
+	if (!inotify_errno)
+		return __real_inotify_init1(flags);
+	errno = inotify_errno;
+	inotify_errno = 0;
+	return -1;
+}
+
 static struct virtpmem_monitor *monitor_of(struct testbed *tb)
 {
 	struct virtpmem_monitor *monitor = NULL;
@@ -254,6 +269,20 @@ static void setting_that_is_written_is_told_without_a_uevent(void **state)
 	expect_nothing(monitor);
 }
 
+static void without_inotify_a_setting_is_told_with_the_next_event(void **state)
+{
+	_cleanup_virtpmem_monitor_unref_ struct virtpmem_monitor *monitor = NULL;
+
+	inotify_errno = EMFILE;
+	monitor = monitor_of(*state);
+	assert_true(testbed_logged(*state, "inotify"));
+	testbed_write(*state, POLICY, "report\n");
+	expect_nothing(monitor);
+	testbed_uevent(*state, "region0", "change");
+	virtpmem_event_unref(next(monitor, VIRTPMEM_EVENT_SETTING));
+	expect_nothing(monitor);
+}
+
 static void d3_other_bad_ranges_are_told(void **state)
 {
 	_cleanup_virtpmem_monitor_unref_ struct virtpmem_monitor *monitor = NULL;
@@ -419,6 +448,7 @@ int main(void)
 		t(change_there_and_back_is_told, "virtpmem-6.12"),
 		t(flush_that_a_broken_queue_swallowed_is_no_host_error, "virtpmem-6.12"),
 		t(setting_that_is_written_is_told_without_a_uevent, "virtpmem-6.12"),
+		t(without_inotify_a_setting_is_told_with_the_next_event, "virtpmem-6.12"),
 		t(d3_other_bad_ranges_are_told, "in-tree-6.12"),
 		t(region_that_comes_and_goes_is_told, "virtpmem-6.12"),
 		t(region_that_comes_and_goes_is_told, "in-tree-6.12"),
