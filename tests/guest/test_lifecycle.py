@@ -121,8 +121,9 @@ class Recover(Acting):
         self.host().set(fail_errno=5)
         outcome = self.act("recover", "region0", "accept")
         self.assertEqual(outcome.result, "EIO")
-        self.assertEqual(outcome.results(), [("recover", "done"), ("flush", "failed"),
-                                             ("verify", "not_done")])
+        self.assertEqual([step for step in outcome.results() if step[0] != "warn"],
+                         [("recover", "done"), ("flush", "failed"), ("verify", "not_done")],
+                         outcome.output)
         self.assertEqual(self.attr("state"), "broken")
 
     def test_recover_without_the_right(self) -> None:
