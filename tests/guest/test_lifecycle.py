@@ -59,7 +59,9 @@ class Acting(GuestCase):
     def mount(self, n: int = 0, kind: str = "ext4") -> str:
         """Make a file system on a region's disk and mount it; returns the mount point."""
         place = f"/mnt/{n}"
-        self.guest.run(f"mkdir -p {place} && mkfs.{kind} -q /dev/pmem{n} && "
+        # A mount namespace that has just ended may hold the disk for a moment.
+        self.guest.run(f"mkdir -p {place} && for i in $(seq 50); do "
+                       f"mkfs.{kind} -q /dev/pmem{n} && break; sleep 0.2; done && "
                        f"mount -t {kind} /dev/pmem{n} {place}", timeout=60)
         self.addCleanup(self.guest.run, f"umount {place}", check=False)
         return place
