@@ -63,9 +63,10 @@ class Acting(GuestCase):
         self.guest.run(f"mkdir -p {place} && for i in $(seq 50); do "
                        f"mkfs.{kind} -q /dev/pmem{n} && break; sleep 0.2; done && "
                        f"mount -t {kind} /dev/pmem{n} {place}", timeout=60)
-        self.addCleanup(self.guest.run, f"umount {place}", check=False)
+        # A writer that was killed may hold it for a moment.
+        self.addCleanup(self.guest.run, f"for i in $(seq 50); do grep -q ' {place} ' /proc/mounts "
+                        f"|| break; umount {place} || sleep 0.2; done", check=False)
         return place
-
 
     def mount_mapped(self, name: str, start: int, sectors: int = 32768) -> str:
         """A file system on a mapped part of region 0's disk; returns the mount point."""
