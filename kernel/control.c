@@ -47,6 +47,25 @@ bool vpmem_is_gone(struct vpmem *v)
 	return v->vdev->config->get_status(v->vdev) == VPMEM_STATUS_GONE;
 }
 
+/* Broken already, by what such a device does to its queue, is the same loss (D4). */
+static bool vpmem_could_be_gone(struct vpmem *v)
+{
+	return v->state == VPMEM_BROKEN && v->reason != VPMEM_REASON_GONE &&
+	       v->reason != VPMEM_REASON_HOST_ERROR;
+}
+
+static void vpmem_lost_device(struct vpmem *v, struct vpmem_section *s)
+{
+	lockdep_assert_held(&v->lock);
+	if (vpmem_could_be_gone(v)) {
+		WRITE_ONCE(v->reason, VPMEM_REASON_GONE);
+		s->broke = VPMEM_REASON_GONE;
+		vpmem_changed(v);
+	} else {
+		vpmem_break_locked(v, VPMEM_REASON_GONE, s);
+	}
+}
+
 static void vpmem_check_status(struct vpmem *v)
 {
 	struct vpmem_section s;
@@ -56,7 +75,7 @@ static void vpmem_check_status(struct vpmem *v)
 		return;
 	vpmem_lock(v, &s);
 	if (gone && !v->suspending)
-		vpmem_break_locked(v, VPMEM_REASON_GONE, &s);
+		vpmem_lost_device(v, &s);
 	else if (!gone && v->state != VPMEM_RECOVERING)
 		vpmem_break_locked(v, VPMEM_REASON_NEEDS_RESET, &s);
 	vpmem_unlock(v, &s);
@@ -73,7 +92,7 @@ static void vpmem_look(struct vpmem *v)
 	bool look;
 
 	vpmem_lock(v, &s);
-	look = v->vq && (v->config_changed ||
+	look = v->vq && (v->config_changed || vpmem_could_be_gone(v) ||
 			 (v->in_flight.seq && ktime_get_ns() - v->submitted_ns >=
 			  VPMEM_LOOK_MS * NSEC_PER_MSEC));
 	v->config_changed = false;
@@ -176,7 +195,7 @@ void vpmem_set_timeout(struct vpmem *v, u32 *timeout_ms, u32 value)
 	struct vpmem_section s;
 
 	vpmem_lock(v, &s);
-	*timeout_ms = value;
+	WRITE_ONCE(*timeout_ms, value);
 	vpmem_unlock(v, &s);
 	vpmem_look_soon(v);
 }
@@ -232,6 +251,8 @@ static int vpmem_quiesce_result(struct vpmem *v)
 	vpmem_lock(v, &s);
 	if (v->state == VPMEM_QUIESCED)
 		result = 0;
+	else if (v->leaving)
+		result = -ENODEV;
 	else if (v->state == VPMEM_BROKEN)
 		result = -EIO;
 	else if (v->atomic_callers)
@@ -352,7 +373,7 @@ void vpmem_detach_queue(struct vpmem *v)
 	v->vq = NULL;
 	v->detached_ns = ktime_get_ns();
 	if (v->slot_state == VPMEM_SLOT_IN_RING)
-		v->slot_state = VPMEM_SLOT_LOST;
+		WRITE_ONCE(v->slot_state, VPMEM_SLOT_LOST);
 	vpmem_unlock(v, &s);
 	cancel_delayed_work_sync(&v->watch);
 }
@@ -423,7 +444,7 @@ static int vpmem_pm_event(struct notifier_block *nb, unsigned long event, void *
 /* The shutdown of nd_pmem flushes, and has no limit of its own. */
 static void vpmem_set_deadline(struct vpmem *v, struct vpmem_section *s)
 {
-	v->deadline = true;
+	WRITE_ONCE(v->deadline, true);
 	if (v->state == VPMEM_QUIESCED)
 		vpmem_set_state(v, VPMEM_ACTIVE, VPMEM_REASON_NONE);
 	vpmem_submit(v, s);
@@ -456,7 +477,7 @@ void vpmem_start_removal(struct vpmem *v)
 	struct vpmem_section s;
 
 	vpmem_lock(v, &s);
-	v->leaving = true;
+	WRITE_ONCE(v->leaving, true);
 	if (v->state != VPMEM_RECOVERING) {
 		vpmem_set_state(v, VPMEM_REMOVING, VPMEM_REASON_NONE);
 		if (!v->vq || virtqueue_is_broken(v->vq))

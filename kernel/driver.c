@@ -143,17 +143,26 @@ static void vpmem_free_slot(struct vpmem *v)
 
 static void vpmem_free(struct vpmem *v)
 {
-	v->vdev->priv = NULL;
+	WRITE_ONCE(v->vdev->priv, NULL);
 	vpmem_stop(v);
 	vpmem_free_slot(v);
 	kfree(v);
 }
 
-/* Indirect descriptors are allocated for each request; ours needs none (F4). */
+/*
+ * An answer that came while no driver was there has left a legacy interrupt
+ * raised, which only a reset takes back: an I/O APIC, which had the line masked,
+ * sees no edge of it any more, and none of ours after it.
+ *
+ * Indirect descriptors are allocated for each request; ours needs none (F4).
+ */
 static int vpmem_validate(struct virtio_device *vdev)
 {
+	virtio_reset_device(vdev);
+	virtio_add_status(vdev, VIRTIO_CONFIG_S_ACKNOWLEDGE);
+	virtio_add_status(vdev, VIRTIO_CONFIG_S_DRIVER);
 	__virtio_clear_bit(vdev, VIRTIO_RING_F_INDIRECT_DESC);
-	return 0;
+	return vdev->config->finalize_features(vdev);
 }
 
 static int vpmem_probe(struct virtio_device *vdev)
@@ -179,7 +188,7 @@ static int vpmem_probe(struct virtio_device *vdev)
 	v->name = dev_name(&vdev->dev);
 	vpmem_engine_init(v);
 	vpmem_control_init(v);
-	vdev->priv = v;
+	WRITE_ONCE(vdev->priv, v);
 
 	err = vpmem_read_range(vdev, &v->start, &v->size);
 	if (err)
@@ -236,10 +245,13 @@ static void vpmem_remove(struct virtio_device *vdev)
 static void vpmem_config_changed(struct virtio_device *vdev)
 {
 	struct vpmem *v = READ_ONCE(vdev->priv);
+	struct vpmem_section s;
 
 	if (!v)
 		return;
-	WRITE_ONCE(v->config_changed, true);
+	vpmem_lock(v, &s);
+	v->config_changed = true;
+	vpmem_unlock(v, &s);
 	vpmem_look_soon(v);
 }
 
@@ -430,7 +442,7 @@ static enum vpmem_reason vpmem_renew_device(struct vpmem *v, struct vpmem_slot *
 		vpmem_free_slot(v);
 		vpmem_lock(v, &s);
 		v->slot = *fresh;
-		v->slot_state = VPMEM_SLOT_OURS;
+		WRITE_ONCE(v->slot_state, VPMEM_SLOT_OURS);
 		vpmem_unlock(v, &s);
 		*fresh = NULL;
 	}
@@ -463,7 +475,7 @@ static int vpmem_recover_device(struct vpmem *v, struct vpmem_slot **fresh,
 			v->name);
 		vpmem_lock(v, &s);
 		if (v->slot_state != VPMEM_SLOT_OURS)
-			v->slot_state = VPMEM_SLOT_GIVEN_UP;
+			WRITE_ONCE(v->slot_state, VPMEM_SLOT_GIVEN_UP);
 		vpmem_unlock(v, &s);
 		*reason = VPMEM_REASON_TIMEOUT;
 	}

@@ -271,8 +271,8 @@ bool vpmem_set_state(struct vpmem *v, enum vpmem_state state, enum vpmem_reason 
 	lockdep_assert_held(&v->lock);
 	if (!(vpmem_moves[v->state] & BIT(state)))
 		return false;
-	v->state = state;
-	v->reason = reason;
+	WRITE_ONCE(v->state, state);
+	WRITE_ONCE(v->reason, reason);
 	/* What is to be watched has changed as well. */
 	vpmem_look_soon(v);
 	v->stats[VIRTIO_PMEM_STAT_LAST_CHANGE_NS] = ktime_get_boottime_ns();
@@ -409,7 +409,7 @@ void vpmem_submit(struct vpmem *v, struct vpmem_section *s)
 		return;
 	}
 
-	v->slot_state = VPMEM_SLOT_IN_RING;
+	WRITE_ONCE(v->slot_state, VPMEM_SLOT_IN_RING);
 	v->in_flight = v->gathering;
 	INIT_LIST_HEAD(&v->in_flight.waiters);
 	list_splice_init(&v->gathering.waiters, &v->in_flight.waiters);
@@ -446,7 +446,7 @@ static void vpmem_host_failed(struct vpmem *v, struct vpmem_section *s, u64 now)
 	s->host_failed = true;
 	vpmem_fail_everyone(v, s, now);
 	if (v->policy == VPMEM_LATCH && v->state == VPMEM_BROKEN)
-		v->reason = VPMEM_REASON_HOST_ERROR;
+		WRITE_ONCE(v->reason, VPMEM_REASON_HOST_ERROR);
 	else if (v->policy == VPMEM_LATCH)
 		vpmem_break_locked(v, VPMEM_REASON_HOST_ERROR, s);
 	vpmem_changed(v);
@@ -465,7 +465,7 @@ void vpmem_judge_written(struct vpmem *v)
 
 	vpmem_lock(v, &s);
 	/* The device's it stays: it may still put the id into a ring. */
-	v->slot_state = VPMEM_SLOT_JUDGED;
+	WRITE_ONCE(v->slot_state, VPMEM_SLOT_JUDGED);
 	if (v->slot->resp.ret)
 		vpmem_host_failed(v, &s, ktime_get_ns());
 	vpmem_unlock(v, &s);
@@ -494,11 +494,11 @@ static void vpmem_judge(struct vpmem *v, unsigned int len, struct vpmem_section 
 		 * In the name of an older request, or a lie: nobody may hear
 		 * success, and the device may still write this one (R5).
 		 */
-		v->slot_state = VPMEM_SLOT_LOST;
+		WRITE_ONCE(v->slot_state, VPMEM_SLOT_LOST);
 		vpmem_break_locked(v, VPMEM_REASON_STALE, s);
 		return;
 	}
-	v->slot_state = VPMEM_SLOT_OURS;
+	WRITE_ONCE(v->slot_state, VPMEM_SLOT_OURS);
 	if (v->stalled) {
 		v->stalled = false;
 		vpmem_changed(v);

@@ -296,6 +296,8 @@ void vpmem_publish(struct work_struct *work)
 	if (!kobj->state_in_sysfs)
 		return;
 
+	/* It says whether a broken queue is that of a device that is gone. */
+	flush_delayed_work(&v->watch);
 	vpmem_snapshot(v, &s);
 	changed = s.state != v->published || s.reason != v->published_reason ||
 		  s.stalled != v->published_stalled ||

@@ -142,7 +142,10 @@ struct vpmem {
 	struct task_struct *recoverer;	/* virtio's freeze and restore are its own */
 	enum vpmem_reason renewed;	/* what that restore found */
 
-	/* Everything below is protected by the lock, which interrupts take. */
+	/*
+	 * Everything below is protected by the lock, which interrupts take. What is
+	 * read without it as well is written with WRITE_ONCE().
+	 */
 	spinlock_t lock;
 	struct virtqueue *vq;		/* NULL while the device is reset */
 	struct vpmem_slot *slot;

@@ -126,6 +126,20 @@ static int mock_act_run(struct mock *m, s64 value)
 	return 0;
 }
 
+/* As virtio_pci does when it finds the device gone. Plugging may be busy for long. */
+static int mock_act_break(struct mock *m, s64 value)
+{
+	int err = -ENODEV;
+
+	mutex_lock(&m->present);
+	if (m->plugged) {
+		virtio_break_device(&m->vdev);
+		err = 0;
+	}
+	mutex_unlock(&m->present);
+	return err;
+}
+
 static int mock_act_gone(struct mock *m, s64 value)
 {
 	unsigned long flags;
@@ -135,24 +149,8 @@ static int mock_act_gone(struct mock *m, s64 value)
 	spin_lock_irqsave(&m->lock, flags);
 	mock_forget(m);
 	spin_unlock_irqrestore(&m->lock, flags);
-	mutex_lock(&m->plug);
-	if (m->plugged)
-		virtio_break_device(&m->vdev);
-	mutex_unlock(&m->plug);
+	mock_act_break(m, 1);
 	return 0;
-}
-
-static int mock_act_break(struct mock *m, s64 value)
-{
-	int err = -ENODEV;
-
-	mutex_lock(&m->plug);
-	if (m->plugged) {
-		virtio_break_device(&m->vdev);
-		err = 0;
-	}
-	mutex_unlock(&m->plug);
-	return err;
 }
 
 static int mock_act_needs_reset(struct mock *m, s64 value)
@@ -182,6 +180,8 @@ static int mock_act_defaults(struct mock *m, s64 value)
 
 	spin_lock_irqsave(&m->lock, flags);
 	mock_defaults(m);
+	if (value > 1)
+		m->set[MOCK_DELAY_US] = value;
 	mock_run(m);
 	spin_unlock_irqrestore(&m->lock, flags);
 	return 0;
@@ -210,7 +210,6 @@ static int mock_act_reset_done(struct mock *m, s64 value)
 static int mock_act_unplug(struct mock *m, s64 value)
 {
 	unsigned long flags;
-	int err;
 
 	if (!READ_ONCE(m->plugged))
 		return -ENODEV;
@@ -218,9 +217,7 @@ static int mock_act_unplug(struct mock *m, s64 value)
 		spin_lock_irqsave(&m->lock, flags);
 		m->set[MOCK_GONE] = 1;
 		spin_unlock_irqrestore(&m->lock, flags);
-		err = mock_act_gone(m, 1);
-		if (err)
-			return err;
+		mock_act_gone(m, 1);
 	}
 	queue_work(system_long_wq, &m->unplug);
 	return 0;
@@ -248,12 +245,13 @@ static const struct mock_file {
 	{ "no_interrupt",	MOCK_NO_INTERRUPT,	0, 1, 0 },
 	{ "lose",		MOCK_LOSE,		0, 1, 0 },
 	{ "next",		MOCK_NEXT,		0, S32_MAX, 0 },
-	{ "delay_us",		MOCK_DELAY_US,		0, 600000000, 0 },
+	{ "delay_us",		MOCK_DELAY_US,		0, MOCK_DELAY_MAX, 0 },
 	{ "hold",		MOCK_HOLD,		0, 1, 0, mock_act_run },
 	{ "late_after_reset",	MOCK_LATE_AFTER_RESET,	0, 1, 0 },
 	{ "refuse_notify",	MOCK_REFUSE_NOTIFY,	-1, S32_MAX, 0 },
 	{ "fail_setup",		MOCK_FAIL_SETUP,	0, MAX_ERRNO, 0 },
 	{ "fail_setup_times",	MOCK_FAIL_SETUP_TIMES,	-1, S32_MAX, -1 },
+	{ "hold_setup",		MOCK_HOLD_SETUP,	0, 1, 0 },
 	{ "fail_dma",		MOCK_FAIL_DMA,		-1, S32_MAX, 0 },
 	{ "start",		MOCK_START,		0, S64_MAX, 0 },
 	{ "size",		MOCK_SIZE,		0, S64_MAX, 0 },
@@ -265,7 +263,7 @@ static const struct mock_file {
 	{ "break_queue",	MOCK_ACTION,		1, 1, 0, mock_act_break },
 	{ "needs_reset",	MOCK_ACTION,		1, 1, 0, mock_act_needs_reset },
 	{ "interrupt",		MOCK_ACTION,		1, 1, 0, mock_act_interrupt },
-	{ "defaults",		MOCK_ACTION,		1, 1, 0, mock_act_defaults },
+	{ "defaults",		MOCK_ACTION,		1, MOCK_DELAY_MAX, 0, mock_act_defaults },
 	{ "freeze",		MOCK_ACTION,		1, 1, 0, mock_act_freeze },
 	{ "restore",		MOCK_ACTION,		1, 1, 0, mock_act_restore },
 	{ "reset_prepare",	MOCK_ACTION,		1, 1, 0, mock_act_reset_prepare },

@@ -87,13 +87,20 @@ static __le32 *mock_memory(dma_addr_t addr)
 	return phys_to_virt(addr);
 }
 
+/*
+ * Whether a request has that buffer. Once a wrong id has been returned, the
+ * driver's side of the ring may have taken it for any request of this ring.
+ */
 bool mock_owns(struct mock *m, dma_addr_t addr)
 {
 	struct mock_request *r;
 
-	list_for_each_entry(r, &m->outstanding, list)
+	list_for_each_entry(r, &m->outstanding, list) {
+		if (m->confused && r->generation == m->generation)
+			continue;
 		if (r->request == addr || r->response == addr)
 			return true;
+	}
 	return false;
 }
 
@@ -301,6 +308,8 @@ static void mock_answer(struct mock *m, struct mock_request *r)
 	m->counters[late ? MOCK_LATE_ANSWERS : MOCK_ANSWERED]++;
 	mock_log(m, late ? MOCK_E_LATE_ANSWER : MOCK_E_ANSWER, id, m->set[MOCK_VALUE]);
 	if (m->connected) {
+		if (late || m->set[MOCK_REPEAT] || m->set[MOCK_BAD_ID])
+			m->confused = true;
 		for (i = 0; i <= m->set[MOCK_REPEAT]; i++)
 			mock_push_used(m, id, m->set[MOCK_USED_LEN]);
 		if (!m->set[MOCK_NO_INTERRUPT])

@@ -9,7 +9,7 @@
  * device, through which a suspend reaches the driver.
  *
  * This file leads the life of the devices. m->plug keeps plugging, unplugging,
- * freeze and restore apart; debugfs outlives what is unplugged.
+ * freeze and restore apart, which can take long; debugfs outlives what is unplugged.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -54,6 +54,13 @@ static void mock_release(struct device *dev)
 	complete(&m->released);
 }
 
+static void mock_set_plugged(struct mock *m, bool plugged)
+{
+	mutex_lock(&m->present);
+	m->plugged = plugged;
+	mutex_unlock(&m->present);
+}
+
 /* The virtio device appears, as good as new. */
 int mock_plug(struct mock *m)
 {
@@ -79,7 +86,7 @@ int mock_plug(struct mock *m)
 		put_device(&m->vdev.dev);
 		wait_for_completion(&m->released);
 	}
-	WRITE_ONCE(m->plugged, !err);
+	mock_set_plugged(m, !err);
 	mutex_unlock(&m->plug);
 	return err;
 }
@@ -89,7 +96,7 @@ void mock_unplug(struct mock *m)
 {
 	mutex_lock(&m->plug);
 	if (m->plugged) {
-		WRITE_ONCE(m->plugged, false);
+		mock_set_plugged(m, false);
 		unregister_virtio_device(&m->vdev);
 		wait_for_completion(&m->released);
 		/* An interrupt that was raised before may still look at it. */
@@ -177,6 +184,7 @@ static struct mock *mock_create(unsigned int number)
 	m->size = size / devices;
 	m->start = start + number * m->size;
 	mutex_init(&m->plug);
+	mutex_init(&m->present);
 	init_completion(&m->released);
 	INIT_WORK(&m->unplug, mock_unplug_work);
 	mock_device_init(m);

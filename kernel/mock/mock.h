@@ -29,6 +29,7 @@
 #define MOCK_MAX_DEVICES	2
 #define MOCK_MAX_REQUESTS	16
 #define MOCK_LOG_SIZE		512
+#define MOCK_DELAY_MAX	(600 * USEC_PER_SEC)
 
 /* What a device that is not there any more reads as. */
 #define MOCK_ALL_ONES		0xff
@@ -50,6 +51,7 @@ enum mock_setting {
 	MOCK_REFUSE_NOTIFY,
 	MOCK_FAIL_SETUP,
 	MOCK_FAIL_SETUP_TIMES,
+	MOCK_HOLD_SETUP,
 	MOCK_FAIL_DMA,
 	MOCK_START,
 	MOCK_SIZE,
@@ -156,8 +158,9 @@ struct mock {
 	struct mutex plug;
 	struct virtio_device vdev;	/* registered while plugged */
 	struct completion released;
-	bool plugged;
 	struct work_struct unplug;
+	struct mutex present;		/* held for a moment only: plugged, and its use */
+	bool plugged;
 
 	/* All below is protected by the lock, which interrupts take. */
 	spinlock_t lock;
@@ -172,6 +175,7 @@ struct mock {
 	struct vring vring;
 	bool connected;			/* the device uses the ring */
 	u16 last_avail;
+	bool confused;			/* an id was returned that was not due */
 	struct list_head outstanding, spare;
 	struct mock_request requests[MOCK_MAX_REQUESTS];
 	bool queue_pending, config_pending;

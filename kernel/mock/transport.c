@@ -4,11 +4,15 @@
  * the set-up of the queue, and the mapping of buffers. Each call is checked
  * against the order that the virtio specification (3.1.1, 5.19) prescribes.
  */
+#include <linux/delay.h>
 #include <linux/mm.h>
 #include <linux/virtio_config.h>
 
 #include "compat.h"
 #include "mock.h"
+
+/* How often a set-up that is held looks whether it still is. */
+#define MOCK_SETUP_LOOK_MS	5
 
 /* ---------------------------------------------------- status and features */
 
@@ -261,6 +265,7 @@ static void mock_connect(struct mock *m, struct virtqueue *vq, void *pages, unsi
 	m->pages = pages;
 	m->vq = vq;
 	m->last_avail = 0;
+	m->confused = false;
 	m->connected = true;
 	m->counters[MOCK_SETUPS]++;
 	mock_log(m, MOCK_E_SETUP, num, !list_empty(&m->outstanding));
@@ -275,6 +280,9 @@ static int mock_find(struct virtio_device *vdev, unsigned int nvqs, struct virtq
 	unsigned int num;
 	void *pages;
 	int err;
+
+	while (READ_ONCE(m->set[MOCK_HOLD_SETUP]))
+		msleep(MOCK_SETUP_LOOK_MS);
 
 	spin_lock_irqsave(&m->lock, flags);
 	num = m->set[MOCK_QUEUE_SIZE];
