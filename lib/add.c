@@ -18,18 +18,20 @@
 #include "outside.h"
 
 #define BUSES		"/sys/bus"
+#define VIRTIO_BUS	"virtio"
 #define VIRTIO_DRIVER	"virtio_pmem"
 
 /*
  * The device that is bound: the one that the path names, or, if that carries
- * one, the virtio device on it. @fd: its directory. @driver: which one it is to
- * have; NULL: whichever takes it.
+ * one, the virtio device on it. @fd: its directory. @syspath: that of a virtio device,
+ * which has its region to itself; or NULL. @driver: which one it is to have; NULL:
+ * whichever takes it.
  */
 struct operation {
 	struct virtpmem_ctx *ctx;
 	struct virtpmem_plan *plan;
 	const char *path;
-	char *bus, *device, *driver;
+	char *bus, *device, *syspath, *driver;
 	int fd, lock;
 	struct virtpmem_region *found;
 };
@@ -39,6 +41,7 @@ static void operation_done(struct operation *op)
 	virtpmem_region_unref(op->found);
 	free(op->bus);
 	free(op->device);
+	free(op->syspath);
 	free(op->driver);
 	vp_closep(&op->fd);
 	vp_closep(&op->lock);
@@ -57,7 +60,7 @@ static int open_device(const char *bus, const char *device)
 	}
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
-		return errno == ENOENT ? -ENXIO : -errno;
+		return errno == ENOENT || errno == ENAMETOOLONG ? -ENXIO : -errno;
 	return fd;
 }
 
@@ -85,10 +88,29 @@ static int find_child(int fd, const char *prefix, char **ret)
 	return 0;
 }
 
+/* The virtio device that carries one is what gets the driver. */
+static int take_virtio(struct operation *op)
+{
+	char *device = NULL;
+	int r = find_child(op->fd, "virtio", &device);
+
+	if (r < 0 || !device)
+		return r;
+	free(op->device);
+	op->device = device;
+	free(op->bus);
+	op->bus = strdup(VIRTIO_BUS);
+	if (!op->bus)
+		return -ENOMEM;
+	close(op->fd);
+	op->fd = open_device(op->bus, op->device);
+	return op->fd < 0 ? op->fd : 0;
+}
+
 static int find_device(struct operation *op)
 {
 	const char *dash = strchr(op->path, '-');
-	char *device = NULL;
+	_cleanup_free_ char *link = NULL;
 	int r;
 
 	if (!dash || dash == op->path || !dash[1] || strchr(op->path, '/'))
@@ -100,18 +122,17 @@ static int find_device(struct operation *op)
 	op->fd = open_device(op->bus, op->device);
 	if (op->fd < 0)
 		return op->fd;
-	r = find_child(op->fd, "virtio", &device);
-	if (r < 0 || !device)
+	r = take_virtio(op);
+	if (r < 0 || strcmp(op->bus, VIRTIO_BUS) != 0)
 		return r;
-	free(op->device);
-	op->device = device;
-	free(op->bus);
-	op->bus = strdup("virtio");
-	if (!op->bus)
+	if (asprintf(&link, BUSES "/" VIRTIO_BUS "/devices/%s", op->device) < 0) {
+		link = NULL;
 		return -ENOMEM;
-	close(op->fd);
-	op->fd = open_device(op->bus, op->device);
-	return op->fd < 0 ? op->fd : 0;
+	}
+	op->syspath = realpath(link, NULL);
+	if (!op->syspath)
+		return errno == ENOENT ? -ENXIO : -errno;
+	return 0;
 }
 
 /* The driver that it has now; *ret stays NULL if it has none. */
@@ -127,7 +148,16 @@ static int read_driver(const struct operation *op, char **ret)
 	return *ret ? 0 : -ENOMEM;
 }
 
-/* The region at the path; -ENXIO: there is none, -ENOTUNIQ: several. */
+static bool is_there(const struct operation *op, const struct virtpmem_region *region)
+{
+	size_t n = op->syspath ? strlen(op->syspath) : 0;
+
+	if (n)
+		return !strncmp(region->syspath, op->syspath, n) && region->syspath[n] == '/';
+	return region->path && !strcmp(region->path, op->path);
+}
+
+/* The region of the device; -ENXIO: there is none, -ENOTUNIQ: several. */
 static int find_region(struct operation *op)
 {
 	struct virtpmem_region *list, *region, *next, *found = NULL;
@@ -139,7 +169,7 @@ static int find_region(struct operation *op)
 	for (region = list; region; region = next) {
 		next = region->next;
 		region->next = NULL;
-		if (!region->path || strcmp(region->path, op->path) != 0) {
+		if (!is_there(op, region)) {
 			virtpmem_region_unref(region);
 			continue;
 		}
@@ -299,7 +329,7 @@ static int make_plan(struct operation *op)
 /* Without a wish, what carries regions already keeps its driver. */
 static int choose_driver(struct operation *op, const char *wish)
 {
-	if (!wish && strcmp(op->bus, "virtio") != 0)
+	if (!wish && strcmp(op->bus, VIRTIO_BUS) != 0)
 		return 0;
 	if (wish && (strchr(wish, '/') || wish[0] == '.' || !*wish))
 		return -EINVAL;

@@ -8,7 +8,9 @@
  *  - A region's list counts from the region's start. With the addresses of
  *    region, namespace and DAX device it becomes theirs; these are for root.
  *  - A block device has a list of its own, which counts from where its data
- *    starts, behind the metadata of a pfn device. It is what reads fail on.
+ *    starts, behind the metadata of a pfn device. It is what reads fail on. Where
+ *    the region's list says otherwise both are given as they are, and that they
+ *    differ is noted: which of them is right cannot be told.
  *  - A partition starts at a sector of its disk.
  *  - In sector mode a block can be anywhere: only the namespace's list is
  *    known.
@@ -44,11 +46,16 @@ struct virtpmem_bad_ranges {
 	char *missing;
 };
 
-/* @physical: the region's list as addresses; empty if these may not be seen. */
+/*
+ * @physical: the region's list as addresses; empty if these may not be seen.
+ * @located: it is all of that list. @cut: a list was longer than the kernel shows.
+ */
 struct reader {
 	struct virtpmem_region *region;
 	struct virtpmem_bad_ranges *result;
 	struct vp_ranges physical;
+	bool located;
+	bool cut;
 };
 
 static int miss(struct reader *rd, const char *format, ...)
@@ -68,10 +75,15 @@ static int miss(struct reader *rd, const char *format, ...)
 /* What cannot be read is missing, unless the region is. */
 static int miss_file(struct reader *rd, const char *what, int error)
 {
+	const char *why = strerror(-error);
+
 	if (error == -ENOMEM || error == -ENODEV)
 		return error;
-	return miss(rd, "%s: %s: %s", rd->region->devname, what,
-		    error == -EOPNOTSUPP ? "the kernel does not say" : strerror(-error));
+	if (error == -EOPNOTSUPP)
+		why = "the kernel does not say";
+	else if (error == -EBADMSG)
+		why = "the file does not hold what it should";
+	return miss(rd, "%s: %s: %s", rd->region->devname, what, why);
 }
 
 static int add_record(struct reader *rd, enum virtpmem_bad_layer layer, const char *device,
@@ -125,6 +137,7 @@ static int read_list(struct reader *rd, const char *file, uint64_t size, struct 
 	if (r < 0)
 		return miss_file(rd, file, r);
 	if (cut) {
+		rd->cut = true;
 		r = miss(rd, "%s/%s: the kernel has more than it shows", rd->region->devname, file);
 		if (r < 0)
 			return r;
@@ -147,6 +160,7 @@ static int read_region(struct reader *rd, uint64_t size)
 	if (!r)
 		r = add_records(rd, VIRTPMEM_BAD_REGION, region->devname, &set, size);
 	/* Nothing is bad: where that is does not matter. */
+	rd->located = !r && !set.count;
 	if (r < 0 || !set.count)
 		return r;
 	r = virtpmem_region_get_resource(region, &address);
@@ -155,6 +169,7 @@ static int read_region(struct reader *rd, uint64_t size)
 	r = vp_ranges_move(&set, 0, size, address, &rd->physical);
 	if (r == -ERANGE)
 		return vp_malformed(region, "resource", "the address makes no sense");
+	rd->located = !r;
 	return r;
 }
 
@@ -269,9 +284,39 @@ static int read_partition(const char *name, void *data)
 	return r || !set.count ? r : read_stacked(&part);
 }
 
+/* What is made of a device that has bad blocks. */
+static int read_on_top(struct device *disk)
+{
+	int r = read_stacked(disk);
+
+	if (!r)
+		r = vp_each_entry(disk->rd->region, disk->dir, VP_OPTIONAL, read_partition, disk);
+	return r == -EOPNOTSUPP ? 0 : r;
+}
+
+/* Whether the list of a block device is that of the region, where that can be told. */
+static int compare_lists(struct reader *rd, const struct virtpmem_namespace *ns, uint64_t size,
+			 const struct vp_ranges *own)
+{
+	_cleanup_(vp_ranges_done) struct vp_ranges regions = { .range = NULL };
+	uint64_t address;
+	int r;
+
+	if (!rd->located || rd->cut || (!own->count && !rd->physical.count))
+		return 0;
+	r = read_address(rd, ns->holder ? ns->holder : ns->devname, &address);
+	if (r < 0)
+		return r == -ENOMEM || r == -ENODEV ? r : 0;
+	r = vp_ranges_move(&rd->physical, address, size, 0, &regions);
+	if (r < 0 || vp_ranges_equal(&regions, own))
+		return r;
+	return miss(rd, "%s and %s list other bad blocks of the same memory: reads of %s fail on "
+		    "its own", rd->region->devname, ns->blockdev, ns->blockdev);
+}
+
 static int read_disk(struct reader *rd, const struct virtpmem_namespace *ns, bool bad)
 {
-	_cleanup_(vp_ranges_done) struct vp_ranges set = { .range = NULL };
+	_cleanup_(vp_ranges_done) struct vp_ranges set = { .range = NULL }, all = set;
 	struct device disk = {
 		.rd = rd, .dir = ns->blockdir, .name = ns->blockdev, .bad = &set,
 	};
@@ -283,22 +328,20 @@ static int read_disk(struct reader *rd, const struct virtpmem_namespace *ns, boo
 		file = NULL;
 		return -ENOMEM;
 	}
+	r = read_list(rd, file, UINT64_MAX, &all);
+	if (r == -EOPNOTSUPP && bad)
+		return miss(rd, "which blocks of %s are bad cannot be told", ns->blockdev);
+	if (r < 0 || (!all.count && !rd->physical.count))
+		return r == -EOPNOTSUPP ? 0 : r;
 	r = read_sectors(rd, ns->blockdir, "size", &size);
 	if (r < 0)
 		return miss_file(rd, ns->blockdev, r);
-	r = read_list(rd, file, size, &set);
-	if (r == -EOPNOTSUPP && bad)
-		return miss(rd, "which blocks of %s are bad cannot be told", ns->blockdev);
-	if (r == -EOPNOTSUPP)
-		return 0;
+	r = vp_ranges_move(&all, 0, size, 0, &set);
 	if (!r)
 		r = add_records(rd, VIRTPMEM_BAD_BLOCK, ns->blockdev, &set, size);
-	if (r || !set.count)
-		return r;
-	r = read_stacked(&disk);
-	if (!r)
-		r = vp_each_entry(rd->region, disk.dir, VP_OPTIONAL, read_partition, &disk);
-	return r == -EOPNOTSUPP ? 0 : r;
+	if (!r && set.count)
+		r = read_on_top(&disk);
+	return r ? r : compare_lists(rd, ns, size, &set);
 }
 
 /* ----------------------------------------------------------- DAX devices */
@@ -379,7 +422,7 @@ static int read_devices(struct reader *rd)
 	return read_dax_devices(rd);
 }
 
-static int read_all(struct reader *rd, bool deep)
+static int read_all(struct reader *rd)
 {
 	struct vp_range everything = { .start = 0 };
 	int r;
@@ -393,10 +436,11 @@ static int read_all(struct reader *rd, bool deep)
 				  everything.length);
 	if (!r)
 		r = read_region(rd, everything.length);
-	return r < 0 || !deep ? r : read_devices(rd);
+	return r < 0 ? r : read_devices(rd);
 }
 
-static int get(struct virtpmem_region *region, bool deep, struct virtpmem_bad_ranges **ret)
+VP_EXPORT int virtpmem_region_get_bad_ranges(struct virtpmem_region *region,
+					     struct virtpmem_bad_ranges **ret)
 {
 	struct virtpmem_bad_ranges *result = calloc(1, sizeof(*result));
 	struct reader rd = { .region = region, .result = result };
@@ -406,7 +450,7 @@ static int get(struct virtpmem_region *region, bool deep, struct virtpmem_bad_ra
 		return -ENOMEM;
 	result->refs = 1;
 	result->end = &result->first;
-	r = read_all(&rd, deep);
+	r = read_all(&rd);
 	vp_ranges_done(&rd.physical);
 	if (r < 0) {
 		virtpmem_bad_ranges_unref(result);
@@ -414,18 +458,6 @@ static int get(struct virtpmem_region *region, bool deep, struct virtpmem_bad_ra
 	}
 	*ret = result;
 	return 0;
-}
-
-VP_EXPORT int virtpmem_region_get_bad_ranges(struct virtpmem_region *region,
-					     struct virtpmem_bad_ranges **ret)
-{
-	return get(region, true, ret);
-}
-
-/* Only the region's own. */
-int vp_bad_ranges_of_region(struct virtpmem_region *region, struct virtpmem_bad_ranges **ret)
-{
-	return get(region, false, ret);
 }
 
 VP_EXPORT struct virtpmem_bad_ranges *virtpmem_bad_ranges_ref(struct virtpmem_bad_ranges *ranges)

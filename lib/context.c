@@ -50,6 +50,7 @@ VP_EXPORT int virtpmem_new(struct virtpmem_ctx **ret)
 	ctx->log_priority = log_priority_from_env();
 	ctx->proc = "/proc";
 	ctx->rules = "/etc/udev/rules.d";
+	ctx->run = "/run";
 	ctx->boot = "/boot";
 	ctx->modules = "/lib/modules";
 	*ret = ctx;
@@ -72,6 +73,8 @@ VP_EXPORT struct virtpmem_ctx *virtpmem_unref(struct virtpmem_ctx *ctx)
 		next = region->next;
 		vp_region_free(region);
 	}
+	vp_unbound_free(ctx->unbound);
+	virtpmem_snapshot_end(ctx);
 	vp_reap(ctx);
 	free(ctx->abandoned);
 	free(ctx);

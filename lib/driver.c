@@ -17,8 +17,13 @@ static bool look_for_group(const struct virtpmem_region *region)
 {
 	struct stat st;
 
-	return !fstatat(region->dirfd, VIRTIO_PMEM_GROUP, &st, AT_SYMLINK_NOFOLLOW) &&
-	       S_ISDIR(st.st_mode);
+	if (!fstatat(region->dirfd, VIRTIO_PMEM_GROUP, &st, AT_SYMLINK_NOFOLLOW))
+		return S_ISDIR(st.st_mode);
+	if (errno == ENOENT || errno == ENOTDIR || errno == ENODEV)
+		return false;
+	/* It may be there: reading from it says what is wrong. */
+	vp_info(region->ctx, "%s/%s: %s", region->devname, VIRTIO_PMEM_GROUP, strerror(errno));
+	return true;
 }
 
 bool vp_region_has_group(const struct virtpmem_region *region)

@@ -6,21 +6,21 @@
  * region that has gone, or no memory, is an error. With a snapshot under way
  * nothing is read that was read before.
  */
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
-#include <unistd.h>
 
 #include "health.h"
+#include "keep.h"
+#include "outside.h"
 
 /* Owns what the facts point to. */
 struct collection {
 	struct vp_region_facts facts;
 	struct vp_namespace_facts *namespaces;
+	struct vp_dimm_facts *dimms;
 	const char **mounts;
 	char *reason;
 	char *policy;
@@ -29,6 +29,7 @@ struct collection {
 static void collection_done(struct collection *c)
 {
 	free(c->namespaces);
+	vp_dimms_free(c->dimms, c->facts.dimm_count);
 	free(c->mounts);
 	free(c->reason);
 	free(c->policy);
@@ -89,6 +90,21 @@ static uint64_t slow_percent(const struct virtpmem_histogram *hist)
 	return 0;
 }
 
+/* Only where there is something to acknowledge. */
+static int collect_acknowledged(struct virtpmem_region *region, struct vp_region_facts *f)
+{
+	int r;
+
+	if (!f->failed_host_flushes)
+		return 0;
+	r = vp_acknowledged_read(region, &f->acknowledged_ns);
+	if (r == -ENOMEM)
+		return r;
+	if (r < 0 && r != -ENODATA)
+		f->acknowledged_error = r;
+	return 0;
+}
+
 static int collect_statistics(struct virtpmem_region *region, struct collection *c)
 {
 	_cleanup_virtpmem_histogram_unref_ struct virtpmem_histogram *hist = NULL;
@@ -100,6 +116,11 @@ static int collect_statistics(struct virtpmem_region *region, struct collection 
 	if (r > 0)
 		f->has_stats = !virtpmem_stats_get(stats, VIRTPMEM_STAT_FAILED_HOST_FLUSHES,
 						   &f->failed_host_flushes);
+	/* Without it, which is no error, nothing can have been acknowledged. */
+	if (r > 0)
+		virtpmem_stats_get(stats, VIRTPMEM_STAT_LAST_FAILURE_NS, &f->last_failure_ns);
+	if (r > 0 && collect_acknowledged(region, f) < 0)
+		return -ENOMEM;
 	if (r < 0 || !f->latency_limit_us)
 		return r;
 	r = got(virtpmem_region_get_latency_histogram(region, &hist));
@@ -162,24 +183,56 @@ static int collect_identity(struct virtpmem_region *region, struct collection *c
 	return r;
 }
 
-/* Only what the region's own list says: each layer below shows the same damage again. */
+static void count_bad(struct virtpmem_bad_ranges *ranges, enum virtpmem_bad_layer layer,
+		      struct vp_region_facts *f)
+{
+	struct virtpmem_bad_range *range;
+
+	virtpmem_bad_range_foreach(ranges, range) {
+		if (virtpmem_bad_range_get_layer(range) != layer)
+			continue;
+		f->bad_count++;
+		f->bad_bytes += virtpmem_bad_range_get_length(range);
+		f->lost |= layer == VIRTPMEM_BAD_REGION && virtpmem_bad_range_is_whole(range);
+	}
+}
+
+/*
+ * Each layer below shows the region's damage again; what reads of a block device
+ * fail on counts where the region's list has nothing.
+ */
 static int collect_bad_ranges(struct virtpmem_region *region, struct collection *c)
 {
 	_cleanup_virtpmem_bad_ranges_unref_ struct virtpmem_bad_ranges *ranges = NULL;
 	struct vp_region_facts *f = &c->facts;
-	struct virtpmem_bad_range *range;
 	int r;
 
-	r = got(vp_bad_ranges_of_region(region, &ranges));
+	r = got(virtpmem_region_get_bad_ranges(region, &ranges));
 	f->bad_unknown = !r;
 	if (r <= 0)
 		return r;
-	virtpmem_bad_range_foreach(ranges, range) {
-		f->bad_count++;
-		f->bad_bytes += virtpmem_bad_range_get_length(range);
-		f->lost = f->lost || virtpmem_bad_range_is_whole(range);
-	}
+	count_bad(ranges, VIRTPMEM_BAD_REGION, f);
+	if (!f->bad_count)
+		count_bad(ranges, VIRTPMEM_BAD_BLOCK, f);
 	return 0;
+}
+
+/* Only a region that has any costs the look at all that libndctl takes. */
+static int collect_dimms(struct virtpmem_region *region, struct collection *c)
+{
+	struct vp_region_facts *f = &c->facts;
+	uint64_t mappings;
+	int r;
+
+	if (f->driver != VIRTPMEM_DRIVER_OTHER)
+		return 0;
+	r = got(vp_read_u64(region, "mappings", VP_OPTIONAL, &mappings));
+	if (r <= 0 || !mappings)
+		return r;
+	r = vp_dimms_read(region, &c->dimms, &f->dimm_count);
+	f->dimms = c->dimms;
+	f->dimm_error = r;
+	return r < 0 ? got(r) : 0;
 }
 
 /* Of a holder and all that is on it: which mounts never ask for a flush. */
@@ -210,7 +263,7 @@ static int collect(struct virtpmem_region *region, struct virtpmem_holders *hold
 {
 	static int (*const steps[])(struct virtpmem_region *region, struct collection *c) = {
 		collect_identity, collect_engine, collect_statistics, collect_namespaces,
-		collect_bad_ranges,
+		collect_bad_ranges, collect_dimms,
 	};
 	struct virtpmem_holder *holder;
 	size_t i;
@@ -233,6 +286,7 @@ VP_EXPORT int virtpmem_region_get_health(struct virtpmem_region *region,
 					 uint64_t latency_limit_us, struct virtpmem_health **ret)
 {
 	_cleanup_(collection_done) struct collection c = {
+		.facts.devname = region->devname,
 		.facts.latency_limit_us = latency_limit_us,
 	};
 	int r;
@@ -243,25 +297,47 @@ VP_EXPORT int virtpmem_region_get_health(struct virtpmem_region *region,
 
 /* ---------------------------------------------------------- the machine */
 
-/* Whether a file has a line that holds @word. */
-static bool file_has(const char *path, const char *word)
+static bool has_any(const char *line, const char *const *word, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		if (strstr(line, word[i]))
+			return true;
+	return false;
+}
+
+/*
+ * Sets *@found if a file has a line that holds one of the words. One that cannot be
+ * read has none, and the log says so: 0, or -ENOMEM.
+ */
+static int look_for(const struct virtpmem_ctx *ctx, const char *path, const char *const *word,
+		    size_t count, bool *found)
 {
 	_cleanup_free_ char *line = NULL;
 	FILE *f = fopen(path, "re");
-	bool found = false;
 	size_t size = 0;
 
-	while (f && !found && getline(&line, &size, f) > 0)
-		found = strstr(line, word);
+	errno = f ? 0 : errno;
+	while (f && !*found && getline(&line, &size, f) > 0)
+		*found = has_any(line, word, count);
+	if (!*found && errno && errno != ENOENT && errno != ENOMEM)
+		vp_info(ctx, "%s: %s", path, strerror(errno));
 	if (f)
 		fclose(f);
-	return found;
+	return !*found && errno == ENOMEM ? -ENOMEM : 0;
 }
 
 static int collect_modules(const struct virtpmem_ctx *ctx, struct vp_system_facts *f)
 {
+	static const char *const any[] = { "/virtio_pmem.ko" };
+	/* The kernel's own is kernel/drivers/nvdimm/virtio_pmem.ko. */
+	static const char *const ours[] = {
+		"updates/dkms/virtio_pmem.ko", "updates/virtio_pmem.ko", "extra/virtio_pmem.ko",
+	};
 	_cleanup_free_ char *builtin = NULL, *dep = NULL;
 	struct utsname name;
+	int r;
 
 	if (uname(&name) < 0)
 		return -errno;
@@ -273,61 +349,44 @@ static int collect_modules(const struct virtpmem_ctx *ctx, struct vp_system_fact
 		dep = NULL;
 		return -ENOMEM;
 	}
-	f->builtin = file_has(builtin, "/virtio_pmem.ko");
-	/* The kernel's own is kernel/drivers/nvdimm/virtio_pmem.ko. */
-	f->installed = file_has(dep, "updates/dkms/virtio_pmem.ko") ||
-		       file_has(dep, "updates/virtio_pmem.ko") ||
-		       file_has(dep, "extra/virtio_pmem.ko");
-	return 0;
+	r = look_for(ctx, builtin, any, ARRAY_SIZE(any), &f->builtin);
+	return r < 0 ? r : look_for(ctx, dep, ours, ARRAY_SIZE(ours), &f->installed);
 }
 
-/* A virtio-pmem device without driver; *ret is NULL if there is none. */
-static int find_unbound(char **ret)
+/* Whether the kernel takes no module that is not signed. */
+static int collect_security(const struct virtpmem_ctx *ctx, struct vp_system_facts *f)
 {
-	_cleanup_closedir_ DIR *dir = opendir("/sys/bus/virtio/devices");
-	const struct dirent *entry;
+	static const char *const yes[] = { "Y" };
+	static const char *const locked[] = { "[integrity]", "[confidentiality]" };
+	int r;
 
-	*ret = NULL;
-	if (!dir)
-		return errno == ENOMEM ? -ENOMEM : 0;
-	while ((entry = readdir(dir))) {
-		_cleanup_close_ int fd = openat(dirfd(dir), entry->d_name,
-						O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		_cleanup_free_ char *id = NULL;
-		const char *why;
-		int r;
-
-		if (entry->d_name[0] == '.' || fd < 0)
-			continue;
-		r = vp_attr_read(fd, "device", &id, &why);
-		if (r == -ENOMEM)
-			return r;
-		/* 27, VIRTIO_ID_PMEM */
-		if (r < 0 || strcmp(id, "0x001b") != 0 || !faccessat(fd, "driver", F_OK, 0))
-			continue;
-		*ret = strdup(entry->d_name);
-		return *ret ? 0 : -ENOMEM;
-	}
-	return 0;
+	r = look_for(ctx, "/sys/module/module/parameters/sig_enforce", yes, ARRAY_SIZE(yes),
+		     &f->sig_enforce);
+	return r < 0 ? r : look_for(ctx, "/sys/kernel/security/lockdown", locked,
+				    ARRAY_SIZE(locked), &f->lockdown);
 }
 
 VP_EXPORT int virtpmem_get_system_health(struct virtpmem_ctx *ctx, struct virtpmem_health **ret)
 {
 	struct vp_system_facts facts = { .builtin = false };
-	_cleanup_free_ char *device = NULL;
+	_cleanup_(vp_unbound_freep) struct virtpmem_unbound *device = NULL;
 	struct virtpmem_region *region;
 	enum virtpmem_driver driver;
 	int r;
 
 	r = collect_modules(ctx, &facts);
 	if (!r)
-		r = find_unbound(&device);
+		r = collect_security(ctx, &facts);
+	if (!r)
+		facts.unbound_error = vp_unbound_read(ctx, &device);
+	if (facts.unbound_error == -ENOMEM)
+		r = -ENOMEM;
 	if (r < 0)
 		return r;
-	facts.unbound_device = device;
-	facts.sig_enforce = file_has("/sys/module/module/parameters/sig_enforce", "Y");
-	facts.lockdown = file_has("/sys/kernel/security/lockdown", "[integrity]") ||
-			 file_has("/sys/kernel/security/lockdown", "[confidentiality]");
+	if (device)
+		facts.unbound_device = virtpmem_unbound_get_path(device) ?
+				       virtpmem_unbound_get_path(device) :
+				       virtpmem_unbound_get_devname(device);
 	virtpmem_region_foreach(ctx, region) {
 		r = virtpmem_region_get_driver(region, &driver);
 		if (r == -ENOMEM)

@@ -20,22 +20,35 @@
 /* Deeper stacks than any that exist; ends a loop in a tree that has one. */
 #define DEPTH_MAX	16
 
+/* What the name stands for: one region, or with -ENOTUNIQ also another one. */
+struct found {
+	struct virtpmem_region *region, *other;
+};
+
 /* Remember one more region that the name stands for. */
-static int found(struct virtpmem_region *region, struct virtpmem_region **ret)
+static int found(struct virtpmem_region *region, struct found *ret)
 {
-	if (*ret && *ret != region)
+	if (ret->region && ret->region != region) {
+		ret->other = region;
 		return -ENOTUNIQ;
-	*ret = region;
+	}
+	ret->region = region;
 	return 0;
+}
+
+/* What open() and the like say of a name that nothing has, or can have. */
+static bool is_absent(int error)
+{
+	return error == ENOENT || error == ENOTDIR || error == ENAMETOOLONG;
 }
 
 /* ------------------------------------------------- by a device in sysfs */
 
 static int find_by_syspath(struct virtpmem_ctx *ctx, const char *link, unsigned int depth,
-			   struct virtpmem_region **ret);
+			   struct found *ret);
 
 static int find_by_slaves(struct virtpmem_ctx *ctx, const char *syspath, unsigned int depth,
-			  struct virtpmem_region **ret)
+			  struct found *ret)
 {
 	_cleanup_closedir_ DIR *dir = NULL;
 	_cleanup_free_ char *slaves = NULL;
@@ -47,7 +60,7 @@ static int find_by_slaves(struct virtpmem_ctx *ctx, const char *syspath, unsigne
 	}
 	dir = opendir(slaves);
 	if (!dir)
-		return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
+		return is_absent(errno) ? 0 : -errno;
 	while (errno = 0, (entry = readdir(dir))) {
 		_cleanup_free_ char *slave = NULL;
 		int r;
@@ -65,16 +78,17 @@ static int find_by_slaves(struct virtpmem_ctx *ctx, const char *syspath, unsigne
 	return errno ? -errno : 0;
 }
 
-static bool lies_below(const char *path, const char *dir)
+/* Whether a device, by its path in sysfs, is one of the region's. */
+bool vp_region_has(const struct virtpmem_region *region, const char *syspath)
 {
-	size_t n = strlen(dir);
+	size_t n = strlen(region->syspath);
 
-	return !strncmp(path, dir, n) && path[n] == '/';
+	return !strncmp(syspath, region->syspath, n) && syspath[n] == '/';
 }
 
 /* The whole device of a partition, whose directory the partition's lies in. */
 static int find_by_whole_device(struct virtpmem_ctx *ctx, const char *syspath, unsigned int depth,
-				struct virtpmem_region **ret)
+				struct found *ret)
 {
 	_cleanup_free_ char *mark = NULL;
 	_cleanup_free_ char *whole = NULL;
@@ -97,7 +111,7 @@ static int find_by_whole_device(struct virtpmem_ctx *ctx, const char *syspath, u
  * with a region.
  */
 static int find_by_syspath(struct virtpmem_ctx *ctx, const char *link, unsigned int depth,
-			   struct virtpmem_region **ret)
+			   struct found *ret)
 {
 	_cleanup_free_ char *syspath = NULL;
 	struct virtpmem_region *region;
@@ -107,9 +121,9 @@ static int find_by_syspath(struct virtpmem_ctx *ctx, const char *link, unsigned 
 		return -ELOOP;
 	syspath = realpath(link, NULL);
 	if (!syspath)
-		return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
+		return is_absent(errno) ? 0 : -errno;
 	virtpmem_region_foreach(ctx, region)
-		if (lies_below(syspath, region->syspath))
+		if (vp_region_has(region, syspath))
 			return found(region, ret);
 	r = find_by_slaves(ctx, syspath, depth, ret);
 	if (!r)
@@ -118,7 +132,7 @@ static int find_by_syspath(struct virtpmem_ctx *ctx, const char *link, unsigned 
 }
 
 static int find_by_devno(struct virtpmem_ctx *ctx, const char *kind, dev_t devno,
-			 struct virtpmem_region **ret)
+			 struct found *ret)
 {
 	_cleanup_free_ char *link = NULL;
 
@@ -130,7 +144,7 @@ static int find_by_devno(struct virtpmem_ctx *ctx, const char *kind, dev_t devno
 }
 
 static int find_by_device_name(struct virtpmem_ctx *ctx, const char *name,
-			       struct virtpmem_region **ret)
+			       struct found *ret)
 {
 	static const char *const dirs[] = { "/sys/class/block", "/sys/bus/dax/devices" };
 	unsigned int i;
@@ -146,7 +160,7 @@ static int find_by_device_name(struct virtpmem_ctx *ctx, const char *name,
 			return -ENOMEM;
 		}
 		r = find_by_syspath(ctx, link, 0, ret);
-		if (r < 0 || *ret)
+		if (r < 0 || ret->region)
 			return r;
 	}
 	return 0;
@@ -169,7 +183,7 @@ static void cache_freep(struct libmnt_cache **cache)
  * systems that span several devices: there it is the source's.
  */
 static int find_by_mount_point(struct virtpmem_ctx *ctx, const char *path,
-			       struct virtpmem_region **ret)
+			       struct found *ret)
 {
 	_cleanup_(table_freep) struct libmnt_table *table = NULL;
 	_cleanup_(cache_freep) struct libmnt_cache *cache = NULL;
@@ -207,12 +221,12 @@ static int find_by_mount_point(struct virtpmem_ctx *ctx, const char *path,
 
 /* --------------------------------------------------------- by any name */
 
-static int find_by_file(struct virtpmem_ctx *ctx, const char *path, struct virtpmem_region **ret)
+static int find_by_file(struct virtpmem_ctx *ctx, const char *path, struct found *ret)
 {
 	struct stat st;
 
 	if (stat(path, &st) < 0) {
-		if (errno == ENOENT || errno == ENOTDIR)
+		if (is_absent(errno))
 			return 0;
 		vp_err(ctx, "%s: %s", path, strerror(errno));
 		return errno == EPERM ? -EACCES : -errno;
@@ -225,7 +239,7 @@ static int find_by_file(struct virtpmem_ctx *ctx, const char *path, struct virtp
 }
 
 static int find_by_own_name(struct virtpmem_ctx *ctx, const char *name,
-			    struct virtpmem_region **ret)
+			    struct found *ret)
 {
 	struct virtpmem_region *region;
 
@@ -245,7 +259,7 @@ static int find_by_own_name(struct virtpmem_ctx *ctx, const char *name,
 }
 
 static int find_by_namespace(struct virtpmem_ctx *ctx, const char *name,
-			     struct virtpmem_region **ret)
+			     struct found *ret)
 {
 	struct virtpmem_region *region;
 	unsigned int region_id, id;
@@ -269,14 +283,14 @@ static int find_by_namespace(struct virtpmem_ctx *ctx, const char *name,
 }
 
 static int find_by_name_in_dev(struct virtpmem_ctx *ctx, const char *name,
-			       struct virtpmem_region **ret)
+			       struct found *ret)
 {
 	if (strncmp(name, "/dev/", 5) != 0 || strchr(name + 5, '/'))
 		return 0;
 	return find_by_device_name(ctx, name + 5, ret);
 }
 
-typedef int (*find_fn)(struct virtpmem_ctx *ctx, const char *name, struct virtpmem_region **ret);
+typedef int (*find_fn)(struct virtpmem_ctx *ctx, const char *name, struct found *ret);
 
 VP_EXPORT int virtpmem_region_find(struct virtpmem_ctx *ctx, const char *name,
 				   struct virtpmem_region **ret)
@@ -289,19 +303,20 @@ VP_EXPORT int virtpmem_region_find(struct virtpmem_ctx *ctx, const char *name,
 	const bool slash = strchr(name, '/');
 	const find_fn *fns = slash ? with_slash : without;
 	size_t i, n = slash ? ARRAY_SIZE(with_slash) : ARRAY_SIZE(without);
-	struct virtpmem_region *region = NULL;
+	struct found names = { NULL, NULL };
 
 	if (!*name)
 		return -EINVAL;
 	for (i = 0; i < n; i++) {
-		int r = fns[i](ctx, name, &region);
+		int r = fns[i](ctx, name, &names);
 
 		if (r == -ENOTUNIQ)
-			vp_err(ctx, "%s: stands for several regions", name);
+			vp_err(ctx, "%s: stands for several regions, such as %s and %s", name,
+			       names.region->devname, names.other->devname);
 		if (r < 0)
 			return r;
-		if (region) {
-			*ret = region;
+		if (names.region) {
+			*ret = names.region;
 			return 0;
 		}
 	}

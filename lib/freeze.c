@@ -10,6 +10,12 @@
  * A file system that cannot be frozen and whoever writes to a device directly
  * make a snapshot that is only as good as one after a power cut, and the result
  * says so.
+ *
+ * A file system can lie on several regions (a striped volume, a log of its own),
+ * and can be frozen once only. So the context knows which of its freezes are
+ * still held: what one of them has frozen is frozen for the next region as well,
+ * which has to make sure of that instead. A dry run leaves such a freeze behind, too,
+ * which has frozen nothing, for the next dry run: it lives as long as its plan.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -33,6 +39,7 @@ struct operation {
 	int lock;
 	pid_t guard_pid;
 	struct vp_fs_list fs;
+	struct virtpmem_freeze **held;	/* for each of @fs, what has frozen it already, or NULL */
 	int quiesce_fd;
 	char *crash_reason;		/* why it is no better than a power cut */
 	struct vp_guard guard;
@@ -41,14 +48,19 @@ struct operation {
 struct virtpmem_freeze {
 	unsigned int refs;
 	struct virtpmem_ctx *ctx;
+	struct virtpmem_freeze *next;	/* of the context's */
 	struct vp_guard guard;
+	dev_t *devno;			/* of the file systems that it has frozen */
+	size_t devno_count;
 	char *crash_reason;
 	bool detached;
+	bool planned;			/* of a dry run: nothing is frozen */
 };
 
 static void operation_done(struct operation *op)
 {
 	vp_fs_list_done(&op->fs);
+	free(op->held);
 	free(op->crash_reason);
 	vp_closep(&op->quiesce_fd);
 	vp_closep(&op->guard.fd);
@@ -95,19 +107,48 @@ static int take_holder(const struct virtpmem_holder *holder, unsigned int depth,
 	return r < 0 ? r : warn_of_crash(op, vp_holder_object(holder), words);
 }
 
+/* What is only planned counts for what is only planned. */
+static bool has_frozen(const struct operation *op, const struct virtpmem_freeze *freeze,
+		       dev_t devno)
+{
+	size_t i;
+
+	if (freeze->detached || (freeze->planned && !(op->flags & VIRTPMEM_DRY_RUN)))
+		return false;
+	for (i = 0; i < freeze->devno_count; i++)
+		if (freeze->devno[i] == devno)
+			return true;
+	return false;
+}
+
+static int find_held(struct operation *op)
+{
+	struct virtpmem_freeze *freeze;
+	size_t i;
+
+	op->held = calloc(op->fs.count + 1, sizeof(struct virtpmem_freeze *));
+	if (!op->held)
+		return -ENOMEM;
+	for (i = 0; i < op->fs.count; i++)
+		for (freeze = op->region->ctx->freezes; freeze; freeze = freeze->next)
+			if (has_frozen(op, freeze, op->fs.fs[i].devno))
+				op->held[i] = freeze;
+	return 0;
+}
+
 static int find_file_systems(struct operation *op)
 {
 	_cleanup_virtpmem_holders_unref_ struct virtpmem_holders *holders = NULL;
 	int r;
 
-	r = virtpmem_region_get_holders(op->region, 0, &holders);
+	r = vp_holders_now(op->region, 0, &holders);
 	if (!r)
 		r = vp_each_holder(holders, take_holder, op);
 	if (!r && !virtpmem_holders_is_complete(holders))
 		r = warn_of_crash(op, op->region->devname,
 				  virtpmem_holders_get_missing(holders));
 	vp_fs_sort(&op->fs);
-	return r;
+	return r < 0 ? r : find_held(op);
 }
 
 /* ------------------------------------------------------- what is refused */
@@ -171,6 +212,63 @@ static int check_engine(struct operation *op)
 	return 0;
 }
 
+static int is_mount_of(const struct virtpmem_holder *holder, unsigned int depth, void *data)
+{
+	const struct vp_fs *fs = data;
+
+	(void)depth;
+	return virtpmem_holder_get_kind(holder) == VIRTPMEM_HOLDER_MOUNT &&
+	       virtpmem_holder_get_devno(holder) == fs->devno;
+}
+
+/* File systems that something else, with these holders, has a part of: of a volume, or the log. */
+static int warn_of_part(struct operation *op, struct virtpmem_holders *holders, const char *name,
+			const char *how)
+{
+	size_t i;
+	int r = 0;
+
+	for (i = 0; i < op->fs.count && r >= 0; i++) {
+		struct vp_fs *fs = &op->fs.fs[i];
+
+		if (!op->held[i] && vp_each_holder(holders, is_mount_of, fs))
+			r = vp_plan_warn(op->plan, name, "%s at %s lies on %s too: a copy is whole "
+					 "only with that one, %s", fs->name, fs->path, name, how);
+	}
+	return r;
+}
+
+static int warn_of_region(struct operation *op, struct virtpmem_region *other)
+{
+	_cleanup_virtpmem_holders_unref_ struct virtpmem_holders *holders = NULL;
+	int r = vp_holders_now(other, VIRTPMEM_HOLDERS_CLAIMED, &holders);
+
+	/* It is not the one that is to be frozen, and says for itself what is wrong with it. */
+	if (r < 0)
+		return r == -ENOMEM ? r : 0;
+	return warn_of_part(op, holders, other->devname, "frozen at the same time");
+}
+
+static int warn_of_disk(const char *name, struct virtpmem_holders *holders, void *data)
+{
+	return warn_of_part(data, holders, name, "copied while this is frozen");
+}
+
+/* A copy of one of several regions or disks has not all of what lies on them. */
+static int warn_of_others(struct operation *op)
+{
+	struct virtpmem_region *other;
+	int r = 0;
+
+	if (!op->fs.count)
+		return 0;
+	/* The same one can have been looked up anew since. */
+	virtpmem_region_foreach(op->region->ctx, other)
+		if (other->id != op->region->id && r >= 0)
+			r = warn_of_region(op, other);
+	return r < 0 ? r : vp_each_disk(op->region, warn_of_disk, op);
+}
+
 static int check(struct operation *op)
 {
 	size_t i;
@@ -184,10 +282,18 @@ static int check(struct operation *op)
 		r = check_engine(op);
 	for (i = 0; !r && i < op->fs.count; i++)
 		r = check_fs(op, &op->fs.fs[i]);
-	return r;
+	return r < 0 ? r : warn_of_others(op);
 }
 
 /* ------------------------------------------------------------ the steps */
+
+/* Nothing of it waits to be written. */
+static int is_held(const struct operation *op, size_t i)
+{
+	int r = op->held[i]->planned ? 0 : vp_guard_check(&op->held[i]->guard);
+
+	return r < 0 ? r : VP_NOT_NEEDED;
+}
 
 /* Runs in a child: see limit.c. */
 static int sync_fs(int fd)
@@ -213,6 +319,8 @@ static int act_sync(void *data, size_t i)
 {
 	struct operation *op = data;
 
+	if (op->held[i])
+		return is_held(op, i);
 	return act_limited(op, sync_fs, op->fs.fs[i].fd, VP_FLUSH_TIMEOUT_MS);
 }
 
@@ -233,15 +341,21 @@ static int act_guard(void *data, size_t arg)
 	if (!fds)
 		return -ENOMEM;
 	for (i = 0; i < op->fs.count && op->fs.fs[i].fd >= 0; i++)
-		fds[task.count++] = op->fs.fs[i].fd;
+		if (!op->held[i])
+			fds[task.count++] = op->fs.fs[i].fd;
 	return vp_guard_start(op->region->ctx, &task, &op->guard);
 }
 
 static int act_freeze(void *data, size_t i)
 {
 	struct operation *op = data;
+	size_t j, index = 0;
 
-	return vp_guard_freeze(&op->guard, i, op->timeout_ms);
+	if (op->held[i])
+		return is_held(op, i);
+	for (j = 0; j < i; j++)
+		index += !op->held[j];
+	return vp_guard_freeze(&op->guard, index, op->timeout_ms);
 }
 
 /* The guard takes everything back, in its own order; or has, at its time. */
@@ -274,9 +388,14 @@ static int act_quiesce(void *data, size_t arg)
 static int act_verify(void *data, size_t arg)
 {
 	struct operation *op = data;
+	size_t i;
+	int r = 0;
 
 	(void)arg;
-	return vp_guard_check(&op->guard);
+	for (i = 0; i < op->fs.count && r >= 0; i++)
+		if (op->held[i])
+			r = is_held(op, i);
+	return r < 0 ? r : vp_guard_check(&op->guard);
 }
 
 static int plan_each_fs(struct operation *op, const struct vp_step *step, const char *what)
@@ -289,6 +408,8 @@ static int plan_each_fs(struct operation *op, const struct vp_step *step, const 
 
 		this.object = op->fs.fs[i].path;
 		this.arg = i;
+		/* A plan says that it has nothing to do there. */
+		this.look = op->held[i] && (op->flags & VIRTPMEM_DRY_RUN);
 		r = vp_plan_add(op->plan, &this, "%s %s at %s", what, op->fs.fs[i].name,
 				op->fs.fs[i].path);
 	}
@@ -325,8 +446,7 @@ static int plan_quiesce(struct operation *op)
 			&limit);
 	if (!r && limit < op->timeout_ms)
 		r = vp_plan_warn(op->plan, op->region->devname, "the driver will be quiesced for "
-				 "%llu ms at most: its quiesce_timeout_ms",
-				 (unsigned long long)limit);
+				 "%.10g s at most: its quiesce_timeout_ms", (double)limit / 1000);
 	return r < 0 ? r : vp_plan_add(op->plan, &step, "quiesce %s", op->region->devname);
 }
 
@@ -345,8 +465,8 @@ static int make_plan(struct operation *op)
 		.act = act_guard, .undo = undo_guard,
 	};
 	if (!r)
-		r = vp_plan_add(op->plan, &step, "start a guard that thaws %s after %u ms at the "
-				"latest", op->region->devname, op->timeout_ms);
+		r = vp_plan_add(op->plan, &step, "start a guard that thaws %s after %.10g s at the "
+				"latest", op->region->devname, op->timeout_ms / 1000.0);
 	step = (struct vp_step) {
 		.kind = VIRTPMEM_STEP_FREEZE, .act = act_freeze, .undo = undo_guard,
 	};
@@ -382,16 +502,37 @@ static int open_quiesce(struct operation *op)
 static int freeze_new(struct operation *op, struct virtpmem_freeze **ret)
 {
 	struct virtpmem_freeze *freeze = calloc(1, sizeof(*freeze));
+	dev_t *devno = calloc(op->fs.count + 1, sizeof(*devno));
+	size_t i;
 
-	if (!freeze)
+	if (!freeze || !devno) {
+		free(freeze);
+		free(devno);
 		return -ENOMEM;
+	}
 	freeze->refs = 1;
 	freeze->guard.fd = -1;
+	freeze->devno = devno;
+	for (i = 0; i < op->fs.count && op->fs.fs[i].fd >= 0; i++)
+		if (!op->held[i])
+			devno[freeze->devno_count++] = op->fs.fs[i].devno;
 	freeze->ctx = virtpmem_ref(op->region->ctx);
 	freeze->crash_reason = op->crash_reason;
 	op->crash_reason = NULL;
 	*ret = freeze;
 	return 0;
+}
+
+static void drop_planned(void *freeze)
+{
+	virtpmem_freeze_unref(freeze);
+}
+
+/* From now on the context knows of it: what it has frozen, or, in a dry run, would have. */
+static void hold(struct virtpmem_freeze *freeze)
+{
+	freeze->next = freeze->ctx->freezes;
+	freeze->ctx->freezes = freeze;
 }
 
 static int freeze_locked(struct operation *op, struct virtpmem_plan **plan,
@@ -412,10 +553,16 @@ static int freeze_locked(struct operation *op, struct virtpmem_plan **plan,
 	if (r < 0)
 		return r;
 	r = vp_plan_run(p, op, op->flags);
-	if (!r && !(op->flags & VIRTPMEM_DRY_RUN)) {
-		freeze->guard = op->guard;
-		op->guard.fd = -1;
-		*ret = freeze;
+	if (!r) {
+		hold(freeze);
+		freeze->planned = op->flags & VIRTPMEM_DRY_RUN;
+		if (freeze->planned) {
+			vp_plan_keep(p, freeze, drop_planned);
+		} else {
+			freeze->guard = op->guard;
+			op->guard.fd = -1;
+			*ret = freeze;
+		}
 		freeze = NULL;
 	}
 	return vp_plan_give(p, r, plan);
@@ -455,13 +602,25 @@ VP_EXPORT struct virtpmem_freeze *virtpmem_freeze_ref(struct virtpmem_freeze *fr
 	return freeze;
 }
 
+static void forget(struct virtpmem_freeze *freeze)
+{
+	struct virtpmem_freeze **p = &freeze->ctx->freezes;
+
+	while (*p && *p != freeze)
+		p = &(*p)->next;
+	if (*p)
+		*p = freeze->next;
+}
+
 VP_EXPORT struct virtpmem_freeze *virtpmem_freeze_unref(struct virtpmem_freeze *freeze)
 {
 	if (!freeze || --freeze->refs)
 		return NULL;
+	forget(freeze);
 	if (freeze->guard.fd >= 0 && !freeze->detached)
 		vp_guard_end(&freeze->guard);
 	vp_closep(&freeze->guard.fd);
+	free(freeze->devno);
 	free(freeze->crash_reason);
 	virtpmem_unref(freeze->ctx);
 	free(freeze);
@@ -506,6 +665,7 @@ VP_EXPORT int virtpmem_freeze_thaw(struct virtpmem_freeze *freeze)
 
 	if (freeze->detached)
 		return -EINVAL;
+	forget(freeze);
 	r = vp_guard_end(&freeze->guard);
 	switch (r) {
 	case 0:

@@ -123,6 +123,8 @@ static _Noreturn void end(struct guard *g, int cause)
 {
 	int error = release(g);
 
+	/* The record lock goes with it: who hears of the end may freeze again at once. */
+	syscall(SYS_close, g->task->node);
 	answer(g, ANSWER_ENDED, error ? error : cause);
 	for (;;)
 		syscall(SYS_exit_group, 0);

@@ -4,7 +4,7 @@
  * of which looks at the facts and may add a reason. The verdict is the worst
  * reason's. Nothing is read here: facts.c does that.
  *
- * The identifiers of reasons are an interface: pmemctl-status(1) lists them.
+ * The identifiers of reasons are an interface: pmemctl-health(1) lists them.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -110,8 +110,38 @@ static bool broken_by(const struct vp_region_facts *f, const char *reason)
 	return is_broken(f) && f->broken_reason && !strcmp(f->broken_reason, reason);
 }
 
+/* What a reason means, and what is to be done before, and after, the region is recovered. */
+struct cause {
+	const char *reason, *words, *before, *after;
+};
+
+static const struct cause *find_cause(const char *reason)
+{
+	static const char device[] = "; if it breaks again, the device on the host is at fault";
+	static const struct cause causes[] = {
+		{ VIRTIO_PMEM_REASON_HOST_ERROR, ": the host failed a flush",
+		  "mend the host's storage, then ", "" },
+		{ VIRTIO_PMEM_REASON_TIMEOUT, ": the host did not answer in time",
+		  "mend the host's storage, then ", "" },
+		{ VIRTIO_PMEM_REASON_NOTIFY, ": the device could not be told of a request", "",
+		  device },
+		{ VIRTIO_PMEM_REASON_VIRTQUEUE, ": the queue to the device broke", "", device },
+		{ VIRTIO_PMEM_REASON_NEEDS_RESET, ": the device needs a reset", "", device },
+		{ VIRTIO_PMEM_REASON_STALE_ANSWER, ": the device gave back a request without an "
+		  "answer", "", device },
+		{ VIRTIO_PMEM_REASON_GONE, ": the device is not there any more", "", "" },
+		{ NULL, "", "mend the host's storage, then ", "" },
+	};
+	const struct cause *cause = causes;
+
+	while (cause->reason && (!reason || strcmp(cause->reason, reason) != 0))
+		cause++;
+	return cause;
+}
+
 static void check_broken(const struct vp_region_facts *f, struct virtpmem_health *h)
 {
+	const struct cause *cause = find_cause(f->broken_reason);
 	bool gone = broken_by(f, VIRTIO_PMEM_REASON_GONE);
 	bool lost = gone || broken_by(f, VIRTIO_PMEM_REASON_HOST_ERROR);
 	struct virtpmem_reason *reason;
@@ -119,11 +149,14 @@ static void check_broken(const struct vp_region_facts *f, struct virtpmem_health
 	if (!is_broken(f))
 		return;
 	reason = add(h, "broken", lost ? VIRTPMEM_HEALTH_FATAL : VIRTPMEM_HEALTH_CRITICAL,
-		     "the region is broken (%s) and every flush fails%s",
-		     f->broken_reason ? f->broken_reason : "reason not known",
+		     "the region is broken (%s%s) and every flush fails%s",
+		     f->broken_reason ? f->broken_reason : "reason not known", cause->words,
 		     lost ? "; what was written since the last good flush may be lost" : "");
-	remedy(h, reason, gone ? "plug the device in again, and restore its data" :
-				 "mend the host's storage, then recover the region");
+	if (gone)
+		remedy(h, reason, "plug the device in again, and restore its data");
+	else
+		remedy(h, reason, "%s'pmemctl recover %s'%s", cause->before, f->devname,
+		       cause->after);
 }
 
 static void check_stalled(const struct vp_region_facts *f, struct virtpmem_health *h)
@@ -136,21 +169,37 @@ static void check_stalled(const struct vp_region_facts *f, struct virtpmem_healt
 	       "look at the host's storage");
 }
 
+/* A time that is not the last failure's is of an earlier one, or means nothing. */
+static bool is_acknowledged(const struct vp_region_facts *f)
+{
+	return f->last_failure_ns && f->acknowledged_ns == f->last_failure_ns;
+}
+
+/* The C library would speak of messages. */
+static const char *why_not_known(int error)
+{
+	return error == -EBADMSG ? "what is noted is no time" : strerror(-error);
+}
+
 static void check_host_failures(const struct vp_region_facts *f, struct virtpmem_health *h)
 {
 	bool latch = f->policy && !strcmp(f->policy, VIRTIO_PMEM_POLICY_LATCH);
 	struct virtpmem_reason *reason;
 
 	/* While it is broken because of that, that says it all. */
-	if (!f->failed_host_flushes || broken_by(f, VIRTIO_PMEM_REASON_HOST_ERROR))
+	if (!f->failed_host_flushes || is_acknowledged(f) ||
+	    broken_by(f, VIRTIO_PMEM_REASON_HOST_ERROR))
 		return;
 	reason = add(h, "host_flush_failed",
 		     latch ? VIRTPMEM_HEALTH_NON_CRITICAL : VIRTPMEM_HEALTH_CRITICAL,
-		     "the host has failed %" PRIu64 " flush%s since the driver was bound",
-		     f->failed_host_flushes, f->failed_host_flushes == 1 ? "" : "es");
-	remedy(h, reason, latch ? "check the data that was being written then" :
-				  "check all data: with the policy 'report' a later flush succeeds "
-				  "although what the host dropped is gone");
+		     "the host has failed %" PRIu64 " flush%s since the driver was bound%s%s",
+		     f->failed_host_flushes, f->failed_host_flushes == 1 ? "" : "es",
+		     f->acknowledged_error ? "; whether that was acknowledged is not known: " : "",
+		     f->acknowledged_error ? why_not_known(f->acknowledged_error) : "");
+	remedy(h, reason, "check %s; after that 'pmemctl health --acknowledge %s'",
+	       latch ? "the data that was being written then" :
+		       "all data: with the policy 'report' a later flush succeeds although what "
+		       "the host dropped is gone", f->devname);
 }
 
 /* In sector mode each write is flushed before it is done, and there is nothing to ask for. */
@@ -166,20 +215,25 @@ static bool only_sector_mode(const struct vp_region_facts *f)
 
 static void check_method(const struct vp_region_facts *f, struct virtpmem_health *h)
 {
+	struct virtpmem_reason *reason;
+
 	if (!f->has_method || f->method != VIRTPMEM_FLUSH_NONE ||
 	    f->type == VIRTPMEM_REGION_VOLATILE || only_sector_mode(f))
 		return;
-	if (is_virtio_pmem(f))
-		remedy(h, add(h, "no_flush_method", VIRTPMEM_HEALTH_CRITICAL,
-			      "nothing can make this region durable on demand"),
-		       "%s", f->driver == VIRTPMEM_DRIVER_IN_TREE ?
-				     "load this project's driver, which adds deep_flush" :
-				     "see the flush method below");
-	else
+	if (!is_virtio_pmem(f)) {
 		remedy(h, add(h, "no_flush_method", VIRTPMEM_HEALTH_UNKNOWN,
 			      "the kernel offers no flush, and does not say whether stores need "
 			      "one"),
 		       "ask whoever makes the platform");
+		return;
+	}
+	reason = add(h, "no_flush_method", VIRTPMEM_HEALTH_CRITICAL,
+		     "nothing can make this region durable on demand");
+	if (f->driver == VIRTPMEM_DRIVER_IN_TREE)
+		remedy(h, reason, "load this project's driver, which adds deep_flush");
+	else
+		remedy(h, reason, "'pmemctl status %s' says why, as its flush method",
+		       f->devname);
 }
 
 static void check_write_through(const struct vp_region_facts *f, struct virtpmem_health *h)
@@ -224,14 +278,19 @@ static void check_sector_mode(const struct vp_region_facts *f, struct virtpmem_h
 
 static void check_active(const struct vp_region_facts *f, struct virtpmem_health *h)
 {
+	struct virtpmem_reason *reason;
+
 	if (!f->has_state || (f->state != VIRTPMEM_STATE_QUIESCED &&
 			      f->state != VIRTPMEM_STATE_RECOVERING &&
 			      f->state != VIRTPMEM_STATE_REMOVING))
 		return;
-	remedy(h, add(h, "not_active", VIRTPMEM_HEALTH_NON_CRITICAL,
-		      "the region is %s, and flushes may have to wait",
-		      virtpmem_state_name(f->state)),
-	       "wait until that is over");
+	reason = add(h, "not_active", VIRTPMEM_HEALTH_NON_CRITICAL,
+		     "the region is %s, and flushes may have to wait",
+		     virtpmem_state_name(f->state));
+	if (f->state == VIRTPMEM_STATE_QUIESCED)
+		remedy(h, reason, "wait until its time is over, or 'pmemctl thaw %s'", f->devname);
+	else
+		remedy(h, reason, "wait until that is over");
 }
 
 static void check_bad(const struct vp_region_facts *f, struct virtpmem_health *h)
@@ -251,8 +310,8 @@ static void check_latency(const struct vp_region_facts *f, struct virtpmem_healt
 	if (!f->latency_limit_us || f->slow_percent_us <= f->latency_limit_us)
 		return;
 	remedy(h, add(h, "slow", VIRTPMEM_HEALTH_NON_CRITICAL,
-		      "one host flush in a hundred takes %" PRIu64 " us or more; the limit is %"
-		      PRIu64 " us", f->slow_percent_us, f->latency_limit_us),
+		      "one host flush in a hundred takes %.10g ms or more; the limit is %.10g ms",
+		      (double)f->slow_percent_us / 1000, (double)f->latency_limit_us / 1000),
 	       "look at the host's storage");
 }
 
@@ -273,7 +332,8 @@ static void check_read_only(const struct vp_region_facts *f, struct virtpmem_hea
 	if (f->read_only)
 		remedy(h, add(h, "read_only", VIRTPMEM_HEALTH_NON_CRITICAL,
 			      "the region is read-only"),
-		       "if that is not meant: echo 0 > read_only in the region's directory");
+		       "if that is not meant: echo 0 > /sys/bus/nd/devices/%s/read_only",
+		       f->devname);
 }
 
 static void check_abi(const struct vp_region_facts *f, struct virtpmem_health *h)
@@ -304,6 +364,50 @@ static void check_known(const struct vp_region_facts *f, struct virtpmem_health 
 		       "'ndctl list -DH' shows the health of DIMMs");
 }
 
+/* ---------------------------------------------------------- rules of DIMMs */
+
+static void check_dimm(const struct vp_dimm_facts *dimm, struct virtpmem_health *h)
+{
+	static const char *const failures[] = {
+		[VP_DIMM_SAVE] = "save what was in it",
+		[VP_DIMM_RESTORE] = "restore what was in it",
+		[VP_DIMM_FLUSH] = "take what the platform still had for it",
+		[VP_DIMM_MAP] = "be mapped",
+		[VP_DIMM_ARM] = "be armed: a power cut may lose what is written to it",
+	};
+	static const char look[] = "'ndctl list -DH -d %s' shows more";
+	size_t i;
+
+	for (i = 0; i < VP_DIMM_FAILURES; i++)
+		if (dimm->failed & 1U << i)
+			remedy(h, add(h, "dimm_failed", VIRTPMEM_HEALTH_CRITICAL,
+				      "%s failed to %s", dimm->devname, failures[i]),
+			       look, dimm->devname);
+	if (!dimm->error && dimm->level != VIRTPMEM_HEALTH_OK)
+		remedy(h, add(h, "dimm_health", dimm->level, "%s says that its health is %s",
+			      dimm->devname, virtpmem_health_level_name(dimm->level)),
+		       look, dimm->devname);
+	if (dimm->error && dimm->error != -EOPNOTSUPP)
+		remedy(h, add(h, "dimm_unknown", VIRTPMEM_HEALTH_UNKNOWN,
+			      "the health of %s cannot be read: %s", dimm->devname,
+			      strerror(-dimm->error)), look, dimm->devname);
+	if (dimm->event)
+		remedy(h, add(h, "dimm_event", VIRTPMEM_HEALTH_NON_CRITICAL,
+			      "%s has an event to tell", dimm->devname), look, dimm->devname);
+}
+
+static void check_dimms(const struct vp_region_facts *f, struct virtpmem_health *h)
+{
+	size_t i;
+
+	if (f->dimm_error)
+		remedy(h, add(h, "dimm_unknown", VIRTPMEM_HEALTH_UNKNOWN,
+			      "the health of its DIMMs cannot be read: %s",
+			      strerror(-f->dimm_error)), "'ndctl list -DH' shows more");
+	for (i = 0; i < f->dimm_count; i++)
+		check_dimm(&f->dimms[i], h);
+}
+
 /* ------------------------------------------------- rules of the machine */
 
 static void check_builtin(const struct vp_system_facts *f, struct virtpmem_health *h)
@@ -330,10 +434,17 @@ static void check_bound(const struct vp_system_facts *f, struct virtpmem_health 
 			      "this project's driver is installed, but the kernel's own has a "
 			      "region"),
 		       "unbind the devices, then load the module again");
+	if (f->unbound_error)
+		remedy(h, add(h, "devices_unknown", VIRTPMEM_HEALTH_UNKNOWN,
+			      "whether each virtio-pmem device has a driver is not known: %s",
+			      strerror(-f->unbound_error)),
+		       "look as root at /sys/bus/virtio/devices");
+	/* A name without a bus is no path, which is what can be added. */
 	if (f->unbound_device)
 		remedy(h, add(h, "device_without_driver", VIRTPMEM_HEALTH_NON_CRITICAL,
 			      "the virtio-pmem device %s has no driver", f->unbound_device),
-		       "modprobe virtio_pmem, or write the device's name to the driver's bind");
+		       "'pmemctl add %s%s'", strchr(f->unbound_device, '-') ? "" : "virtio-",
+		       f->unbound_device);
 }
 
 /* -------------------------------------------------------------- judging */
@@ -363,8 +474,9 @@ static int finish(struct virtpmem_health *h, struct virtpmem_health **ret)
 int vp_judge_region(const struct vp_region_facts *facts, struct virtpmem_health **ret)
 {
 	static void (*const rules[])(const struct vp_region_facts *f, struct virtpmem_health *h) = {
-		check_broken, check_stalled, check_host_failures, check_bad, check_method,
-		check_write_through, check_barriers, check_sector_mode, check_active, check_latency,
+		check_broken, check_stalled, check_host_failures, check_bad, check_dimms,
+		check_method, check_write_through, check_barriers, check_sector_mode,
+		check_active, check_latency,
 		check_namespaces, check_read_only, check_abi, check_known,
 	};
 	struct virtpmem_health *h = health_new();

@@ -17,8 +17,31 @@ struct vp_namespace_facts {
 	bool disabled;
 };
 
+/* What a DIMM can have failed to do, by its firmware. */
+enum vp_dimm_failure {
+	VP_DIMM_SAVE,
+	VP_DIMM_RESTORE,
+	VP_DIMM_FLUSH,
+	VP_DIMM_MAP,
+	VP_DIMM_ARM,
+	VP_DIMM_FAILURES,
+};
+
+/*
+ * @level: what it says of itself, if @error is 0; -EOPNOTSUPP: it says nothing.
+ * @failed: a bit for each of vp_dimm_failure. @event: it wants to be asked.
+ */
+struct vp_dimm_facts {
+	char *devname;
+	enum virtpmem_health_level level;
+	int error;
+	unsigned int failed;
+	bool event;
+};
+
 /* What is not known is 0, false or NULL, unless a flag beside it says so. */
 struct vp_region_facts {
+	const char *devname;
 	enum virtpmem_driver driver;
 	enum virtpmem_region_type type;
 	bool read_only;
@@ -33,6 +56,9 @@ struct vp_region_facts {
 
 	bool has_stats;
 	uint64_t failed_host_flushes;
+	uint64_t last_failure_ns;
+	uint64_t acknowledged_ns;	/* the last failure that was; 0: none was */
+	int acknowledged_error;		/* why that is not known */
 	uint64_t slow_percent_us;	/* what 99 of 100 host flushes stayed below; 0: unknown */
 	uint64_t latency_limit_us;	/* 0: none */
 
@@ -48,6 +74,10 @@ struct vp_region_facts {
 	size_t namespace_count;
 	const char *const *no_barriers;	/* mount points */
 	size_t no_barrier_count;
+
+	const struct vp_dimm_facts *dimms;
+	size_t dimm_count;
+	int dimm_error;			/* why nothing is known of them, although there are some */
 };
 
 /* Of the machine. @device: a virtio-pmem device without driver, or NULL. */
@@ -57,7 +87,8 @@ struct vp_system_facts {
 	bool lockdown;
 	bool installed;			/* our module is there for this kernel */
 	bool in_tree_bound;
-	const char *unbound_device;
+	const char *unbound_device;	/* its path, or name; NULL: there is none */
+	int unbound_error;		/* why it is not known whether there is one */
 };
 
 int vp_judge_region(const struct vp_region_facts *facts, struct virtpmem_health **ret);

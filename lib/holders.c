@@ -23,11 +23,14 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "act.h"
 #include "system.h"
 
 /* Deeper stacks and larger trees than any that exist; ends a loop in a tree that has one. */
 #define DEPTH_MAX	16
 #define COUNT_MAX	10000
+
+#define BLOCK_CLASS	"/sys/class/block"
 
 struct virtpmem_holder {
 	struct virtpmem_holder *next;
@@ -36,6 +39,7 @@ struct virtpmem_holder {
 	char *name;
 	char *on;
 	char *path;
+	char *root;
 	dev_t devno;
 	pid_t pid;
 	bool drops_flushes;
@@ -57,6 +61,7 @@ static void holder_list_free(struct virtpmem_holder *holder)
 		free(holder->name);
 		free(holder->on);
 		free(holder->path);
+		free(holder->root);
 		free(holder);
 	}
 }
@@ -90,6 +95,7 @@ struct found {
 	enum virtpmem_holder_kind kind;
 	const char *name;
 	const char *path;
+	const char *root;
 	dev_t devno;
 	pid_t pid;
 	bool drops_flushes;
@@ -113,7 +119,10 @@ static int add_holder(const struct target *t, struct virtpmem_holder **list,
 	holder->on = strdup(t->name);
 	if (found->path)
 		holder->path = strdup(found->path);
-	if (!holder->name || !holder->on || (found->path && !holder->path)) {
+	if (found->root)
+		holder->root = strdup(found->root);
+	if (!holder->name || !holder->on || (found->path && !holder->path) ||
+	    (found->root && !holder->root)) {
 		holder_list_free(holder);
 		return -ENOMEM;
 	}
@@ -154,6 +163,14 @@ static int open_dir_at(int dirfd, const char *name)
 	return fd < 0 ? -errno : fd;
 }
 
+/* 1, 0 or a negative errno. */
+static int has_file(int dirfd, const char *name)
+{
+	if (!faccessat(dirfd, name, F_OK, 0))
+		return 1;
+	return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
+}
+
 /* What could not be read of a device in sysfs, unless the device has gone. */
 static int miss_attr(struct target *t, const char *what, int error)
 {
@@ -182,29 +199,42 @@ static int read_devno(int dirfd, dev_t *ret)
 /* Loop devices and swap files that lie on a file system. */
 static int add_files(struct target *t, dev_t fs, struct virtpmem_holder **list);
 
+/* Whether the target is the device at @path: 1, 0 or -ENOMEM. */
+static int is_at(const struct target *t, const char *path, mode_t type)
+{
+	struct stat st;
+
+	if (strncmp(path, "/dev/", 5) != 0)
+		return 0;
+	if (!stat(path, &st))
+		return (st.st_mode & S_IFMT) == type && st.st_rdev == t->devno;
+	if (errno == ENOENT || errno == ENOTDIR)
+		return 0;
+	return vp_system_miss(&t->b->sys, "what %s is cannot be seen: %s", path, strerror(errno));
+}
+
 /*
- * Whether @devno is one of the paths in the first @length characters of
+ * Whether the target is one of the paths in the first @length characters of
  * @list, which @separator divides: 1, 0 or -ENOMEM.
  */
-static int path_is_device(const char *list, size_t length, char separator, mode_t type,
-			  dev_t devno)
+static int path_is_device(const struct target *t, const char *list, size_t length,
+			  char separator, mode_t type)
 {
 	_cleanup_free_ char *copy = strndup(list, length);
 	const char delimiters[] = { separator, '\0' };
 	char *rest = copy, *path;
-	struct stat st;
+	int r = 0;
 
 	if (!copy)
 		return -ENOMEM;
-	while ((path = strsep(&rest, delimiters)))
-		if (!strncmp(path, "/dev/", 5) && !stat(path, &st) &&
-		    (st.st_mode & S_IFMT) == type && st.st_rdev == devno)
-			return 1;
-	return 0;
+	while (!r && (path = strsep(&rest, delimiters)))
+		r = is_at(t, path, type);
+	return r;
 }
 
 /* The device that an option such as "logdev=/dev/pmem0" names: 1, 0 or -ENOMEM. */
-static int option_is_device(const struct vp_mount *mount, const char *option, dev_t devno)
+static int option_is_device(const struct target *t, const struct vp_mount *mount,
+			    const char *option)
 {
 	const char *p = mount->options, *comma;
 	size_t n = strlen(option);
@@ -212,21 +242,48 @@ static int option_is_device(const struct vp_mount *mount, const char *option, de
 	for (;; p = comma + 1) {
 		comma = strchrnul(p, ',');
 		if (!strncmp(p, option, n))
-			return path_is_device(p + n, (size_t)(comma - p) - n, '\0', S_IFBLK, devno);
+			return path_is_device(t, p + n, (size_t)(comma - p) - n, '\0', S_IFBLK);
 		if (!*comma)
 			return 0;
 	}
 }
 
-/* Whether both devices are of the same btrfs. */
-static int shares_btrfs(struct vp_system *sys, const char *a, const char *b)
+/*
+ * The name that the device at @path has in sysfs: "dm-0" is "/dev/mapper/vg-lv" for the
+ * mount table. One that cannot be seen from here is taken by the name that it has.
+ */
+static int name_in_sysfs(const char *path, char **ret)
+{
+	_cleanup_free_ char *link = NULL, *target = NULL;
+	struct stat st;
+	int r;
+
+	if (!stat(path, &st) && S_ISBLK(st.st_mode)) {
+		if (asprintf(&link, "/sys/dev/block/%u:%u", major(st.st_rdev),
+			     minor(st.st_rdev)) < 0) {
+			link = NULL;
+			return -ENOMEM;
+		}
+		r = vp_link_read(AT_FDCWD, link, &target);
+		if (r == -ENOMEM)
+			return r;
+	}
+	*ret = strdup(vp_basename(target ? target : path));
+	return *ret ? 0 : -ENOMEM;
+}
+
+/* Whether a device, by its name in sysfs, and the one at @path are of the same btrfs. */
+static int shares_btrfs(struct vp_system *sys, const char *a, const char *path)
 {
 	static const char dirname[] = "/sys/fs/btrfs";
 	_cleanup_closedir_ DIR *dir = NULL;
+	_cleanup_free_ char *b = NULL;
 	const struct dirent *entry;
 	int r;
 
 	r = vp_system_opendir(sys, dirname, &dir);
+	if (!r)
+		r = name_in_sysfs(path, &b);
 	if (r < 0)
 		return r;
 	while (dir && (entry = readdir(dir))) {
@@ -256,12 +313,12 @@ static int is_mounted_from(const struct target *t, const struct vp_mount *mount)
 		return 1;
 	if (strncmp(mount->source, "/dev/", 5) != 0)
 		return 0;
-	r = option_is_device(mount, "rtdev=", t->devno);
+	r = option_is_device(t, mount, "rtdev=");
 	/* Without a number of its own: over several devices, whose first is the source. */
 	if (!r && !major(mount->devno))
-		r = path_is_device(mount->source, strlen(mount->source), ':', S_IFBLK, t->devno);
+		r = path_is_device(t, mount->source, strlen(mount->source), ':', S_IFBLK);
 	if (!r && !strcmp(mount->fstype, "btrfs"))
-		r = shares_btrfs(&t->b->sys, t->name, vp_basename(mount->source));
+		r = shares_btrfs(&t->b->sys, t->name, mount->source);
 	return r;
 }
 
@@ -291,6 +348,7 @@ static int add_mount(struct target *t, const struct vp_mount *mount, struct virt
 		.kind = VIRTPMEM_HOLDER_MOUNT,
 		.name = mount->fstype,
 		.path = mount->target,
+		.root = mount->root,
 		.devno = mount->devno,
 		.pid = mount->pid,
 		.drops_flushes = has_no_barriers(mount),
@@ -356,21 +414,26 @@ static int add_log_options(struct target *t)
 		/* Once for all mounts of it. */
 		if (i != j)
 			continue;
-		r = option_is_device(mount, "logdev=", t->devno);
+		r = option_is_device(t, mount, "logdev=");
 		if (r > 0)
 			r = add_log(t, mount->devno, mount->fstype);
 	}
 	return r;
 }
 
-/*
- * The file system that this journal is of. ext4's journal thread is named for
- * the device that has the journal, and ext4 tells its number.
- */
-static int find_journal_owner(const struct target *t, const char *fs, dev_t *ret)
+/* Of an ext4 that has gone, or has no journal, nothing is missing. */
+static int miss_journal(struct target *t, const char *fs, int error)
+{
+	if (error == -ENOMEM || error == -ENOENT)
+		return error == -ENOENT ? 0 : error;
+	return vp_system_miss(&t->b->sys, "where the journal of %s lies cannot be told: %s", fs,
+			      strerror(-error));
+}
+
+/* 1 if the journal of the ext4 on @fs lies on the target, 0 if not or if that cannot be told. */
+static int has_journal_of(struct target *t, const char *fs)
 {
 	_cleanup_free_ char *path = NULL, *task = NULL, *comm = NULL, *wanted = NULL;
-	_cleanup_close_ int fd = -1;
 	const char *why;
 	uint64_t pid;
 	int r;
@@ -380,27 +443,42 @@ static int find_journal_owner(const struct target *t, const char *fs, dev_t *ret
 		return -ENOMEM;
 	}
 	r = vp_attr_read(AT_FDCWD, path, &task, &why);
-	if (r < 0 || !vp_parse_u64(task, &pid) || pid > INT32_MAX)
-		return r == -ENOMEM ? r : 0;
+	if (!r && (!vp_parse_u64(task, &pid) || pid > INT32_MAX))
+		r = -EBADMSG;
+	if (r < 0)
+		return miss_journal(t, fs, r);
 	r = vp_system_comm(&t->b->sys, (pid_t)pid, &comm);
 	if (r < 0)
 		return r;
+	if (!strcmp(comm, "?"))
+		return miss_journal(t, fs, -ESRCH);
 	if (asprintf(&wanted, "jbd2/%s", t->name) < 0) {
 		wanted = NULL;
 		return -ENOMEM;
 	}
-	if (strcmp(comm, wanted) != 0)
-		return 0;
-	free(path);
+	return !strcmp(comm, wanted);
+}
+
+/*
+ * The file system that this journal is of. ext4's journal thread is named for
+ * the device that has the journal, and ext4 tells its number.
+ */
+static int find_journal_owner(struct target *t, const char *fs, dev_t *ret)
+{
+	_cleanup_free_ char *path = NULL;
+	_cleanup_close_ int fd = -1;
+	int r;
+
+	r = has_journal_of(t, fs);
+	if (r <= 0)
+		return r;
 	if (asprintf(&path, "/sys/class/block/%s", fs) < 0) {
 		path = NULL;
 		return -ENOMEM;
 	}
 	fd = open_dir_at(AT_FDCWD, path);
-	if (fd < 0)
-		return 0;
-	r = read_devno(fd, ret);
-	return r == -ENOMEM ? r : !r;
+	r = fd < 0 ? fd : read_devno(fd, ret);
+	return r < 0 ? miss_journal(t, fs, r) : 1;
 }
 
 /* jbd2 has a directory with the bare name of a device only for an external journal. */
@@ -416,7 +494,10 @@ static int add_journal(struct target *t)
 		path = NULL;
 		return -ENOMEM;
 	}
-	if (access(path, F_OK) < 0)
+	r = has_file(AT_FDCWD, path);
+	if (r < 0)
+		return miss_attr(t, "the journal", r);
+	if (!r)
 		return 0;
 	r = vp_system_opendir(&t->b->sys, "/sys/fs/ext4", &dir);
 	while (!r && dir && (entry = readdir(dir)))
@@ -450,7 +531,7 @@ static int add_loop(struct target *t, const struct vp_loop *loop, struct virtpme
 	_cleanup_close_ int fd = -1;
 	int r;
 
-	if (asprintf(&path, "/sys/class/block/%s", loop->name) < 0) {
+	if (asprintf(&path, BLOCK_CLASS "/%s", loop->name) < 0) {
 		path = NULL;
 		return -ENOMEM;
 	}
@@ -565,20 +646,29 @@ static int try_claim(struct target *t)
 
 /* --------------------------------------------------- stacked on devices */
 
+/* Only a device of the device mapper has one: else *ret stays NULL. */
+static int read_dm(struct target *t, int dirfd, const char *file, char **ret)
+{
+	const char *why;
+	int r = vp_attr_read(dirfd, file, ret, &why);
+
+	return r == -ENOENT ? 0 : r < 0 ? miss_attr(t, file, r) : 0;
+}
+
 /* What kind of device it is, and the name that people know it by. */
-static int name_stacked(int dirfd, const char *name, struct found *found, char **path)
+static int name_stacked(struct target *t, int dirfd, const char *name, struct found *found,
+			char **path)
 {
 	_cleanup_free_ char *dm_name = NULL, *uuid = NULL;
-	const char *why;
 	int r;
 
-	found->kind = faccessat(dirfd, "md", F_OK, 0) ? VIRTPMEM_HOLDER_BLOCK : VIRTPMEM_HOLDER_MD;
-	r = vp_attr_read(dirfd, "dm/name", &dm_name, &why);
-	if (r == -ENOMEM)
-		return r;
-	if (!r)
-		r = vp_attr_read(dirfd, "dm/uuid", &uuid, &why);
-	if (r == -ENOMEM)
+	r = has_file(dirfd, "md");
+	if (r > 0)
+		found->kind = VIRTPMEM_HOLDER_MD;
+	r = r < 0 ? miss_attr(t, "md", r) : read_dm(t, dirfd, "dm/name", &dm_name);
+	if (!r && dm_name)
+		r = read_dm(t, dirfd, "dm/uuid", &uuid);
+	if (r < 0)
 		return r;
 	if (dm_name)
 		found->kind = uuid && !strncmp(uuid, "LVM-", 4) ? VIRTPMEM_HOLDER_LVM :
@@ -608,7 +698,7 @@ static int add_stacked(struct target *t, int holdersfd, const char *name)
 	if (r < 0)
 		return miss_attr(t, name, r);
 	t->explained = true;
-	r = name_stacked(fd, name, &found, &path);
+	r = name_stacked(t, fd, name, &found, &path);
 	if (!r)
 		r = add_holder(t, t->holders, &found, &holder);
 	if (!r)
@@ -628,7 +718,10 @@ static int add_partition(struct target *t, int parentfd, const char *name)
 	fd = openat(parentfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0 && errno != ENOENT && errno != ENOTDIR)
 		return miss_attr(t, name, -errno);
-	if (fd < 0 || faccessat(fd, "partition", F_OK, 0) < 0)
+	r = fd < 0 ? 0 : has_file(fd, "partition");
+	if (r < 0)
+		return miss_attr(t, name, r);
+	if (!r)
 		return 0;
 	r = walk_from(t, name, fd, t->whole_explained, t->holders);
 	if (r > 0)
@@ -695,7 +788,7 @@ static int add_dax_mounts(struct target *t)
 	for (i = 0; i < sys->mount_count; i++) {
 		const char *source = sys->mounts[i].source;
 
-		r = path_is_device(source, strlen(source), '\0', S_IFCHR, t->devno);
+		r = path_is_device(t, source, strlen(source), '\0', S_IFCHR);
 		if (r > 0)
 			r = add_mount(t, &sys->mounts[i], t->holders, NULL);
 		if (r < 0)
@@ -816,8 +909,10 @@ static int walk_region(struct builder *b, struct virtpmem_region *region,
 	return r;
 }
 
-VP_EXPORT int virtpmem_region_get_holders(struct virtpmem_region *region, unsigned int flags,
-					  struct virtpmem_holders **ret)
+typedef int (*system_fn)(struct virtpmem_ctx *ctx, bool skip_self, struct vp_system *ret);
+
+static int get_holders(struct virtpmem_region *region, unsigned int flags, system_fn read,
+		       struct virtpmem_holders **ret)
 {
 	bool claimed = flags & VIRTPMEM_HOLDERS_CLAIMED;
 	struct builder b = { .claim = !claimed };
@@ -830,7 +925,7 @@ VP_EXPORT int virtpmem_region_get_holders(struct virtpmem_region *region, unsign
 	if (!tree)
 		return -ENOMEM;
 	tree->refs = 1;
-	r = vp_system_read(region->ctx, claimed, &b.sys);
+	r = read(region->ctx, claimed, &b.sys);
 	if (!r) {
 		r = walk_region(&b, region, tree);
 		tree->missing = b.sys.missing;
@@ -843,6 +938,119 @@ VP_EXPORT int virtpmem_region_get_holders(struct virtpmem_region *region, unsign
 	}
 	*ret = tree;
 	return 0;
+}
+
+VP_EXPORT int virtpmem_region_get_holders(struct virtpmem_region *region, unsigned int flags,
+					  struct virtpmem_holders **ret)
+{
+	return get_holders(region, flags, vp_system_get, ret);
+}
+
+int vp_holders_now(struct virtpmem_region *region, unsigned int flags,
+		   struct virtpmem_holders **ret)
+{
+	return get_holders(region, flags, vp_system_read, ret);
+}
+
+/* ---------------------------------------------- disks that are no region's */
+
+/* What each disk beside @region is handed to. @class: the first, as walk_disk() gets it. */
+struct each_disk {
+	struct target class;
+	struct builder b;
+	struct virtpmem_region *region;
+	vp_disk_fn fn;
+	void *data;
+};
+
+/* 1 if something is stacked below it, or that cannot be seen; 0 or -ENOMEM. */
+static int has_slaves(struct vp_system *sys, const char *link)
+{
+	_cleanup_closedir_ DIR *dir = NULL;
+	_cleanup_free_ char *slaves = NULL;
+	const struct dirent *entry;
+	int r;
+
+	if (asprintf(&slaves, "%s/slaves", link) < 0) {
+		slaves = NULL;
+		return -ENOMEM;
+	}
+	r = vp_system_opendir(sys, slaves, &dir);
+	while (!r && dir && (errno = 0, (entry = readdir(dir))))
+		r = entry->d_name[0] != '.';
+	if (r || !dir || !errno)
+		return r;
+	r = vp_system_miss(sys, "%s cannot be read: %s", slaves, strerror(errno));
+	return r < 0 ? r : 1;
+}
+
+/*
+ * 1 if it is a whole device with nothing below it: others are come to from what they are
+ * made of, or what their file lies on. 0 if not, or it has gone; or -ENOMEM.
+ */
+static int is_disk(struct each_disk *each, int dirfd, const char *name)
+{
+	_cleanup_free_ char *link = NULL, *syspath = NULL;
+	struct virtpmem_region *region;
+	unsigned int id;
+	int r = has_file(dirfd, "partition");
+
+	if (r < 0)
+		return miss_attr(&each->class, name, r);
+	if (r || vp_parse_id(name, "loop", &id))
+		return 0;
+	if (asprintf(&link, BLOCK_CLASS "/%s", name) < 0) {
+		link = NULL;
+		return -ENOMEM;
+	}
+	r = has_slaves(&each->b.sys, link);
+	if (r)
+		return r < 0 ? r : 0;
+	syspath = realpath(link, NULL);
+	if (!syspath)
+		return miss_attr(&each->class, name, -errno);
+	/* A copy of a region stands in no list. */
+	if (vp_region_has(each->region, syspath))
+		return 0;
+	virtpmem_region_foreach(each->region->ctx, region)
+		if (vp_region_has(region, syspath))
+			return 0;
+	return 1;
+}
+
+static int walk_disk(struct target *class, int classfd, const char *name)
+{
+	struct each_disk *each = (struct each_disk *)class;
+	struct virtpmem_holders tree = { .refs = 1 };
+	_cleanup_close_ int fd = open_dir_at(classfd, name);
+	struct target t = {
+		.b = &each->b, .dirfd = fd, .name = name, .holders = &tree.first,
+	};
+	int r = fd < 0 ? miss_attr(class, name, fd) : is_disk(each, fd, name);
+
+	if (r <= 0)
+		return r;
+	each->b.count = 0;
+	r = walk_device(&t);
+	if (r >= 0 || r == -E2BIG)
+		r = each->fn(name, &tree, each->data);
+	holder_list_free(tree.first);
+	return r;
+}
+
+int vp_each_disk(struct virtpmem_region *region, vp_disk_fn fn, void *data)
+{
+	struct each_disk each = {
+		.class = { .b = &each.b, .dirfd = AT_FDCWD, .name = "sysfs" },
+		.region = region, .fn = fn, .data = data,
+	};
+	int r = vp_system_read(region->ctx, true, &each.b.sys);
+
+	if (r < 0)
+		return r;
+	r = each_entry(&each.class, BLOCK_CLASS, walk_disk);
+	vp_system_done(&each.b.sys);
+	return r;
 }
 
 /* ------------------------------------------------------ the finished tree */
@@ -928,6 +1136,11 @@ VP_EXPORT const char *virtpmem_holder_get_device(const struct virtpmem_holder *h
 VP_EXPORT const char *virtpmem_holder_get_path(const struct virtpmem_holder *holder)
 {
 	return holder->path;
+}
+
+VP_EXPORT const char *virtpmem_holder_get_root(const struct virtpmem_holder *holder)
+{
+	return holder->root;
 }
 
 VP_EXPORT dev_t virtpmem_holder_get_devno(const struct virtpmem_holder *holder)

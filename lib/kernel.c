@@ -20,8 +20,7 @@ static bool line_sets(const char *line, const char *option)
 	       (line[n + 1] == 'y' || line[n + 1] == 'm');
 }
 
-/* 1 if @option ("CONFIG_X") is on, 0 if it is off; -ENOENT if that is not known. */
-int vp_kernel_config(const struct virtpmem_ctx *ctx, const char *option)
+static int read_config(const struct virtpmem_ctx *ctx, const char *option)
 {
 	_cleanup_free_ char *path = NULL, *line = NULL;
 	struct utsname name;
@@ -44,4 +43,22 @@ int vp_kernel_config(const struct virtpmem_ctx *ctx, const char *option)
 		found = -ENOENT;
 	fclose(config);
 	return found;
+}
+
+/*
+ * 1 if @option ("CONFIG_X", a literal) is on, 0 if it is off; -ENOENT if that is not
+ * known. Read once in a snapshot of the machine.
+ */
+int vp_kernel_config(struct virtpmem_ctx *ctx, const char *option)
+{
+	size_t i;
+	int r;
+
+	for (i = 0; i < ctx->config_count; i++)
+		if (!strcmp(ctx->config[i].option, option))
+			return ctx->config[i].value;
+	r = read_config(ctx, option);
+	if (r != -ENOMEM && ctx->keeping && i < ARRAY_SIZE(ctx->config))
+		ctx->config[ctx->config_count++] = (struct vp_config) { option, r };
+	return r;
 }

@@ -33,9 +33,13 @@
 
 #include "private.h"
 
-/* How long a killed child may take to go before it counts as abandoned. */
-#define GRACE_NS	(100 * UINT64_C(1000000))
 #define NSEC_PER_SEC	UINT64_C(1000000000)
+
+/*
+ * How long a killed child may take to go before it counts as abandoned: on a busy machine
+ * it has to wait for a processor even to die.
+ */
+#define GRACE_NS	NSEC_PER_SEC
 
 /* What the child writes into the pipe, in one write of less than PIPE_BUF. */
 struct report {

@@ -13,6 +13,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -75,8 +77,7 @@ static int open_bus_node(const struct virtpmem_region *region)
 	return r;
 }
 
-/* flock(2) with a limit: 0, -EBUSY or another negative errno. */
-int vp_lock(int fd)
+static int wait_lock(int fd, const sigset_t *mask)
 {
 	const struct timespec pause = { .tv_nsec = LOCK_PAUSE_MS * 1000000L };
 	unsigned int waited;
@@ -86,9 +87,26 @@ int vp_lock(int fd)
 			return -errno;
 		if (waited >= LOCK_WAIT_MS)
 			return -EBUSY;
-		nanosleep(&pause, NULL);
+		if (ppoll(NULL, 0, &pause, mask) < 0)
+			return -errno;
 	}
 	return 0;
+}
+
+/*
+ * flock(2) with a limit: 0, -EBUSY, -EINTR or another negative errno. A signal comes
+ * in through ppoll() only, so that none is missed.
+ */
+int vp_lock(int fd)
+{
+	sigset_t all, mask;
+	int r;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &mask);
+	r = wait_lock(fd, &mask);
+	pthread_sigmask(SIG_SETMASK, &mask, NULL);
+	return r;
 }
 
 /*

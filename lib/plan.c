@@ -26,6 +26,8 @@ struct virtpmem_plan {
 	unsigned int refs;
 	struct virtpmem_ctx *ctx;
 	struct virtpmem_step *first, *last;
+	void *kept;
+	void (*drop)(void *kept);
 };
 
 VP_EXPORT const char *virtpmem_step_kind_name(enum virtpmem_step_kind kind)
@@ -49,6 +51,7 @@ VP_EXPORT const char *virtpmem_step_kind_name(enum virtpmem_step_kind kind)
 		[VIRTPMEM_STEP_SET] = "set",
 		[VIRTPMEM_STEP_SAVE] = "save",
 		[VIRTPMEM_STEP_VERIFY] = "verify",
+		[VIRTPMEM_STEP_ACKNOWLEDGE] = "acknowledge",
 	};
 
 	return (unsigned int)kind < ARRAY_SIZE(names) ? names[kind] : NULL;
@@ -105,6 +108,8 @@ VP_EXPORT struct virtpmem_plan *virtpmem_plan_unref(struct virtpmem_plan *plan)
 		plan->first = step->next;
 		step_free(step);
 	}
+	if (plan->kept)
+		plan->drop(plan->kept);
 	free(plan);
 	return NULL;
 }
@@ -196,6 +201,13 @@ int vp_plan_warn(struct virtpmem_plan *plan, const char *object, const char *for
 	r = add(plan, &step, format, args);
 	va_end(args);
 	return r;
+}
+
+/* What is to live as long as the plan: one thing. */
+void vp_plan_keep(struct virtpmem_plan *plan, void *what, void (*drop)(void *what))
+{
+	plan->kept = what;
+	plan->drop = drop;
 }
 
 /* ------------------------------------------------------------- carrying out */

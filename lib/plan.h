@@ -41,6 +41,7 @@ int vp_plan_refuse(struct virtpmem_plan *plan, int error, const char *object,
 		   const char *format, ...) __attribute__((__format__(__printf__, 4, 5)));
 int vp_plan_warn(struct virtpmem_plan *plan, const char *object, const char *format, ...)
 	__attribute__((__format__(__printf__, 3, 4)));
+void vp_plan_keep(struct virtpmem_plan *plan, void *what, void (*drop)(void *what));
 int vp_plan_run(struct virtpmem_plan *plan, void *op, unsigned int flags);
 void vp_plan_undo(struct virtpmem_plan *plan, void *op);
 int vp_plan_give(struct virtpmem_plan *plan, int r, struct virtpmem_plan **ret);

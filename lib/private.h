@@ -28,6 +28,12 @@
 #define ARRAY_SIZE(a)		(sizeof(a) / sizeof((a)[0]))
 #endif
 
+/* What the kernel's configuration says of an option, see vp_kernel_config(). */
+struct vp_config {
+	const char *option;
+	int value;
+};
+
 /*
  * @regions is the last scan, sorted by number. The list owns its regions
  * without a reference: a region that is neither listed nor referenced is
@@ -39,12 +45,21 @@ struct virtpmem_ctx {
 	virtpmem_log_fn log_fn;
 	void *log_userdata;
 	struct virtpmem_region *regions;
+	bool unbound_read;		/* since that scan */
+	struct virtpmem_unbound *unbound;
 	const char *proc;		/* where procfs is; the tests have one of their own */
 	const char *rules;		/* where udev's rules are; likewise */
+	const char *run;		/* where what ends with a boot is kept; the same */
 	const char *modules;		/* where kernels' modules are; the same */
 	const char *boot;		/* where kernels' configurations are; the same */
 	pid_t *abandoned;		/* children that are still to be reaped */
 	size_t abandoned_count;
+	bool keeping;			/* what is read of the machine is kept... */
+	struct ndctl_ctx *ndctl;	/* ...of DIMMs; NULL: not read... */
+	struct vp_config config[4];	/* ...of the kernel's configuration... */
+	size_t config_count;
+	struct vp_system *kept[2];	/* ...with and without this process's own; NULL: not read */
+	struct virtpmem_freeze *freezes;	/* those that this process still holds */
 };
 
 /*
@@ -135,6 +150,8 @@ int vp_reread_u64s(const struct virtpmem_region *region, const char *file, int f
 		   uint64_t *values, size_t *count);
 int vp_read_link_name(const struct virtpmem_region *region, const char *file, enum vp_need need,
 		      char **ret);
+int vp_read_link_above(const struct virtpmem_region *region, const char *file, enum vp_need need,
+		       char **ret);
 int vp_write(const struct virtpmem_region *region, const char *file, const char *text);
 int vp_malformed(const struct virtpmem_region *region, const char *file, const char *why);
 
@@ -149,6 +166,9 @@ int vp_open_node(const char *name, mode_t type, int flags, dev_t *devno);
 void vp_region_free(struct virtpmem_region *region);
 int vp_regions_read(struct virtpmem_ctx *ctx, struct virtpmem_region **ret);
 
+/* find.c */
+bool vp_region_has(const struct virtpmem_region *region, const char *syspath);
+
 /* snapshot.c */
 int vp_snapshot_get(const struct virtpmem_region *region, const char *file, int *error,
 		    char **text);
@@ -161,9 +181,6 @@ bool vp_snapshot_has_group(const struct virtpmem_region *region,
 int vp_namespaces_get(struct virtpmem_region *region, struct virtpmem_namespace **ret);
 int vp_namespaces_read(struct virtpmem_region *region, struct virtpmem_namespace **ret);
 void vp_namespaces_free(struct virtpmem_namespace *ns);
-
-/* badranges.c */
-int vp_bad_ranges_of_region(struct virtpmem_region *region, struct virtpmem_bad_ranges **ret);
 
 /* dax.c */
 void vp_dax_free(struct virtpmem_dax *dax);
@@ -182,8 +199,13 @@ pid_t vp_region_guard(const struct virtpmem_region *region, int lock_fd);
 /* settings.c */
 const char *vp_setting_file(enum virtpmem_setting setting);
 
+/* unbound.c */
+int vp_unbound_read(const struct virtpmem_ctx *ctx, struct virtpmem_unbound **ret);
+void vp_unbound_free(struct virtpmem_unbound *device);
+void vp_unbound_freep(struct virtpmem_unbound **device);
+
 /* kernel.c */
-int vp_kernel_config(const struct virtpmem_ctx *ctx, const char *option);
+int vp_kernel_config(struct virtpmem_ctx *ctx, const char *option);
 
 /* limit.c */
 struct vp_outcome {

@@ -47,6 +47,12 @@ int vp_ranges_add(struct vp_ranges *set, uint64_t start, uint64_t length)
 	return 0;
 }
 
+bool vp_ranges_equal(const struct vp_ranges *a, const struct vp_ranges *b)
+{
+	return a->count == b->count &&
+	       (!a->count || !memcmp(a->range, b->range, a->count * sizeof(*a->range)));
+}
+
 /* "8 16": the first sector and how many. */
 static int parse_line(char *line, struct vp_ranges *set)
 {

@@ -28,6 +28,8 @@ void vp_ranges_done(struct vp_ranges *set);
 /* Returns 0 or -ENOMEM, also for an empty range, which adds nothing; -ERANGE: it wraps. */
 int vp_ranges_add(struct vp_ranges *set, uint64_t start, uint64_t length);
 
+bool vp_ranges_equal(const struct vp_ranges *a, const struct vp_ranges *b);
+
 /*
  * The lines of a badblocks file, which this changes: sectors of 512 bytes.
  * *cut: the last line is not whole, as when there are more than a page holds.

@@ -91,7 +91,7 @@ static int plan_loss(const struct operation *op, unsigned int flags)
 				   "of %s: data that was reported as safe may be lost, which has "
 				   "to be accepted", devname);
 	if (!r)
-		r = virtpmem_region_get_holders(op->region, 0, &holders);
+		r = vp_holders_now(op->region, 0, &holders);
 	if (!r)
 		r = vp_each_holder(holders, warn_of_holder, (void *)(uintptr_t)op);
 	if (!r && !virtpmem_holders_is_complete(holders))
@@ -105,6 +105,8 @@ static int make_plan(const struct operation *op, unsigned int flags)
 	const char *devname = op->region->devname;
 	struct vp_step step = {
 		.kind = VIRTPMEM_STEP_RECOVER, .object = devname, .act = act_recover,
+		/* Also a dry run says that there is nothing to do. */
+		.look = !op->broken && (flags & VIRTPMEM_DRY_RUN),
 	};
 	int r = 0;
 

@@ -59,6 +59,34 @@ VP_EXPORT struct virtpmem_region *virtpmem_region_unref(struct virtpmem_region *
 	return NULL;
 }
 
+/* The directory is opened anew: two threads must not share a position in it. */
+VP_EXPORT int virtpmem_region_copy(const struct virtpmem_region *region, struct virtpmem_ctx *ctx,
+				   struct virtpmem_region **ret)
+{
+	_cleanup_(region_freep) struct virtpmem_region *copy = calloc(1, sizeof(*copy));
+
+	if (!copy)
+		return -ENOMEM;
+	copy->ctx = ctx;
+	copy->id = region->id;
+	copy->devname = strdup(region->devname);
+	copy->syspath = strdup(region->syspath);
+	copy->path = region->path ? strdup(region->path) : NULL;
+	copy->dirfd = -1;
+	if (!copy->devname || !copy->syspath || (region->path && !copy->path))
+		return -ENOMEM;
+	copy->dirfd = openat(region->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (copy->dirfd < 0)
+		return vp_file_error(region, ".", "cannot open", errno, VP_REQUIRED);
+	/* A directory that is open can be opened once more when it is gone. */
+	if (!vp_region_alive(copy))
+		return -ENODEV;
+
+	*ret = virtpmem_region_ref(copy);
+	copy = NULL;
+	return 0;
+}
+
 /* --------------------------------------------------------------- scan */
 
 /* The component of @syspath that lies @up levels above its last; NULL if there is none. */
@@ -96,13 +124,15 @@ static int region_find_path(struct virtpmem_region *region)
 		_cleanup_free_ char *device = NULL;
 		int r;
 
-		r = vp_read_link_name(region, links[i], VP_OPTIONAL, &subsystem);
+		r = vp_read_link_above(region, links[i], VP_OPTIONAL, &subsystem);
 		if (r == -ENOMEM || r == -ENODEV)
 			return r;
 		if (r < 0)
 			return 0;
 		if (!strcmp(subsystem, "virtio"))
 			continue;
+		if (!vp_region_alive(region))
+			return -ENODEV;
 		r = ancestor_name(region->syspath, i + 2, &device);
 		if (r < 0 || !device)
 			return r;
@@ -278,8 +308,12 @@ VP_EXPORT int virtpmem_scan(struct virtpmem_ctx *ctx)
 	struct virtpmem_region *old = ctx->regions;
 	int count = regions_read(ctx, &ctx->regions);
 
-	if (count >= 0)
-		list_drop(old);
+	if (count < 0)
+		return count;
+	list_drop(old);
+	vp_unbound_free(ctx->unbound);
+	ctx->unbound = NULL;
+	ctx->unbound_read = false;
 	return count;
 }
 

@@ -157,8 +157,7 @@ static int look_at_holders(struct operation *op, struct virtpmem_holders **ret)
 		claimed = claim_all(op);
 		if (claimed < 0)
 			return claimed;
-		r = virtpmem_region_get_holders(op->region, claimed ? VIRTPMEM_HOLDERS_CLAIMED : 0,
-						&holders);
+		r = vp_holders_now(op->region, claimed ? VIRTPMEM_HOLDERS_CLAIMED : 0, &holders);
 		if (r < 0)
 			return r;
 		if (claimed || virtpmem_holder_get_first(holders)) {
@@ -289,6 +288,12 @@ static int plan_flush(struct operation *op, enum virtpmem_state state)
 	if (state == VIRTPMEM_STATE_BROKEN && (op->flags & VIRTPMEM_FORCE))
 		return vp_plan_warn(op->plan, devname, "%s is broken and is not flushed: what was "
 				    "not flushed before may be lost", devname);
+	if (state == VIRTPMEM_STATE_BROKEN) {
+		r = vp_plan_refuse(op->plan, -EIO, devname, "%s is broken: every flush of it fails",
+				   devname);
+		if (r < 0)
+			return r;
+	}
 	r = virtpmem_region_get_flush_method(op->region, &method, &reason);
 	if (r < 0)
 		return r;

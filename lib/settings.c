@@ -17,10 +17,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "keep.h"
 #include "plan.h"
 
 /* Larger than any file that is written here. */
@@ -30,26 +29,33 @@ static const char *const policies[] = {
 	VIRTIO_PMEM_POLICY_LATCH, VIRTIO_PMEM_POLICY_REPORT, NULL,
 };
 
-/* Either one of some words, or a number in a range. */
+#define TEXT_OF(number)		#number
+#define RANGE(min, max)		TEXT_OF(min) " to " TEXT_OF(max)
+
+/* Either one of some words, or a number in a range; @values says which. */
 static const struct {
-	const char *name, *file;
+	const char *name, *file, *values;
 	const char *const *words;
 	uint64_t min, max;
 } settings[] = {
 	[VIRTPMEM_SETTING_ERROR_POLICY] = {
 		.name = VIRTIO_PMEM_ATTR_ERROR_POLICY,
 		.file = VP_GROUP_FILE(VIRTIO_PMEM_ATTR_ERROR_POLICY),
+		.values = VIRTIO_PMEM_POLICY_LATCH " or " VIRTIO_PMEM_POLICY_REPORT,
 		.words = policies,
 	},
 	[VIRTPMEM_SETTING_STALL_TIMEOUT_MS] = {
 		.name = VIRTIO_PMEM_ATTR_STALL_TIMEOUT_MS,
 		.file = VP_GROUP_FILE(VIRTIO_PMEM_ATTR_STALL_TIMEOUT_MS),
+		.values = RANGE(VIRTIO_PMEM_STALL_TIMEOUT_MS_MIN, VIRTIO_PMEM_STALL_TIMEOUT_MS_MAX),
 		.min = VIRTIO_PMEM_STALL_TIMEOUT_MS_MIN,
 		.max = VIRTIO_PMEM_STALL_TIMEOUT_MS_MAX,
 	},
 	[VIRTPMEM_SETTING_QUIESCE_TIMEOUT_MS] = {
 		.name = VIRTIO_PMEM_ATTR_QUIESCE_TIMEOUT_MS,
 		.file = VP_GROUP_FILE(VIRTIO_PMEM_ATTR_QUIESCE_TIMEOUT_MS),
+		.values = RANGE(VIRTIO_PMEM_QUIESCE_TIMEOUT_MS_MIN,
+				VIRTIO_PMEM_QUIESCE_TIMEOUT_MS_MAX),
 		.min = VIRTIO_PMEM_QUIESCE_TIMEOUT_MS_MIN,
 		.max = VIRTIO_PMEM_QUIESCE_TIMEOUT_MS_MAX,
 	},
@@ -58,6 +64,11 @@ static const struct {
 VP_EXPORT const char *virtpmem_setting_name(enum virtpmem_setting setting)
 {
 	return (unsigned int)setting < ARRAY_SIZE(settings) ? settings[setting].name : NULL;
+}
+
+VP_EXPORT const char *virtpmem_setting_values(enum virtpmem_setting setting)
+{
+	return virtpmem_setting_name(setting) ? settings[setting].values : NULL;
 }
 
 /* Relative to the region. */
@@ -104,26 +115,33 @@ static void saved_done(struct saved *saved)
 		free(saved->values[i]);
 }
 
-/* A path has nothing that udev would take for more than a character, or it is not used. */
-static bool is_plain(const char *path)
-{
-	return strspn(path, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-		      "-_.:+@") == strlen(path) && strchr(path, '-');
-}
-
 /* Name of the rules file of the region's path, within its directory. */
 static int rules_name(const struct virtpmem_region *region, char **ret)
 {
-	if (!region->path || !is_plain(region->path)) {
+	int r = vp_keep_name(region, "65-virtpmem-", ".rules", ret);
+
+	if (r == -EOPNOTSUPP)
 		vp_err(region->ctx, "%s: it has no path that settings can be saved for",
 		       region->devname);
-		return -EOPNOTSUPP;
+	return r;
+}
+
+/*
+ * What follows @key on the last line that has it and is no comment: udev does
+ * them all, one after the other.
+ */
+static const char *find_last(const char *text, const char *key)
+{
+	const char *at, *line, *found = NULL;
+
+	for (at = text; (at = strstr(at, key)); ) {
+		for (line = at; line > text && line[-1] != '\n'; line--)
+			;
+		at += strlen(key);
+		if (line[strspn(line, " \t")] != '#')
+			found = at;
 	}
-	if (asprintf(ret, "65-virtpmem-%s.rules", region->path) < 0) {
-		*ret = NULL;
-		return -ENOMEM;
-	}
-	return 0;
+	return found;
 }
 
 /* The value that a file gives to a setting: what stands between the quotes. */
@@ -136,10 +154,9 @@ static int parse_value(const char *text, enum virtpmem_setting setting, char **r
 		key = NULL;
 		return -ENOMEM;
 	}
-	start = strstr(text, key);
+	start = find_last(text, key);
 	if (!start)
 		return 0;
-	start += strlen(key);
 	end = strchr(start, '"');
 	value = strndup(start, end ? (size_t)(end - start) : 0);
 	if (!value)
@@ -177,18 +194,24 @@ static int read_saved(const struct virtpmem_region *region, int dirfd, const cha
 	return r;
 }
 
-/* The directory of rules, locked if @how is LOCK_EX. */
-static int open_rules(const struct virtpmem_region *region, int how)
+/*
+ * The directory of rules, locked if @lock. Everybody who may look into it can keep it
+ * locked, so that is not waited for without a limit.
+ */
+static int open_rules(const struct virtpmem_region *region, bool lock)
 {
 	_cleanup_close_ int fd = open(region->ctx->rules, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int r;
+	int r = fd < 0 ? -errno : 0;
 
-	if (fd < 0 || (how && flock(fd, how) < 0)) {
-		r = -errno;
-		if (r != -ENOENT || how)
-			vp_err(region->ctx, "%s: %s", region->ctx->rules, strerror(-r));
+	if (!r && lock)
+		r = vp_lock(fd);
+	if (r == -EBUSY)
+		vp_err(region->ctx, "%s: another process keeps it locked; 'lslocks' shows which",
+		       region->ctx->rules);
+	else if (r < 0 && (r != -ENOENT || lock))
+		vp_err(region->ctx, "%s: %s", region->ctx->rules, strerror(-r));
+	if (r < 0)
 		return r;
-	}
 	r = fd;
 	fd = -1;
 	return r;
@@ -207,7 +230,7 @@ VP_EXPORT int virtpmem_region_get_saved_setting(struct virtpmem_region *region,
 	r = rules_name(region, &name);
 	if (r < 0)
 		return r;
-	dirfd = open_rules(region, 0);
+	dirfd = open_rules(region, false);
 	if (dirfd < 0)
 		return dirfd == -ENOENT ? -ENODATA : dirfd;
 	r = read_saved(region, dirfd, name, &saved);
@@ -220,48 +243,34 @@ VP_EXPORT int virtpmem_region_get_saved_setting(struct virtpmem_region *region,
 	return 0;
 }
 
-static int print_rules(FILE *f, const struct virtpmem_region *region, const struct saved *saved)
+struct rules {
+	const char *path;
+	const struct saved *saved;
+};
+
+static void print_rules(FILE *f, const void *data)
 {
-	const char *device = strchr(region->path, '-') + 1;
+	const struct rules *rules = data;
+	const char *device = strchr(rules->path, '-') + 1;
 	size_t i;
 
 	fprintf(f, "# Settings of the persistent memory at %s, written by libvirtpmem\n",
-		region->path);
+		rules->path);
 	for (i = 0; i < ARRAY_SIZE(settings); i++)
-		if (saved->values[i])
+		if (rules->saved->values[i])
 			fprintf(f, "ACTION==\"add\", SUBSYSTEM==\"nd\", KERNEL==\"region*\", "
 				"KERNELS==\"%s\", SUBSYSTEMS==\"%.*s\", ATTR{%s}=\"%s\"\n",
-				device, (int)(device - region->path - 1), region->path,
-				settings[i].file, saved->values[i]);
-	if (fflush(f) || fchmod(fileno(f), 0644) < 0 || fsync(fileno(f)) < 0)
-		return -errno;
-	return 0;
+				device, (int)(device - rules->path) - 1, rules->path,
+				settings[i].file, rules->saved->values[i]);
 }
 
-/* Exchange the file @name for a new one; udevd reads only what ends in ".rules". */
+/* udevd reads only what ends in ".rules". */
 static int write_rules(const struct virtpmem_region *region, int dirfd, const char *name,
 		       const struct saved *saved)
 {
-	static const char temporary[] = ".65-virtpmem.new";
-	FILE *f;
-	int fd, r;
+	const struct rules rules = { .path = region->path, .saved = saved };
 
-	fd = openat(dirfd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return -errno;
-	f = fdopen(fd, "we");
-	if (!f) {
-		close(fd);
-		return -ENOMEM;
-	}
-	r = print_rules(f, region, saved);
-	if (fclose(f) && !r)
-		r = -errno;
-	if (!r && renameat(dirfd, temporary, dirfd, name) < 0)
-		r = -errno;
-	if (r < 0)
-		unlinkat(dirfd, temporary, 0);
-	return r;
+	return vp_keep_write(dirfd, ".65-virtpmem.new", name, print_rules, &rules);
 }
 
 /* -------------------------------------------------------------- setting */
@@ -290,7 +299,7 @@ static int act_save(void *data, size_t arg)
 {
 	_cleanup_(saved_done) struct saved saved = { { NULL } };
 	struct operation *op = data;
-	_cleanup_close_ int dirfd = open_rules(op->region, LOCK_EX);
+	_cleanup_close_ int dirfd = open_rules(op->region, true);
 	bool any = false;
 	size_t i;
 	int r;

@@ -4,8 +4,8 @@
  * what it was when it was read first.
  *
  * So nothing is read twice, and whatever is made of the values (a record, a
- * verdict) fits together. An error stays too. Only one-line files and links are
- * kept: everything else is read once anyway.
+ * verdict) fits together. An error stays too. One-line files, links and lists of
+ * directories are kept: everything else is read once anyway.
  */
 #include <errno.h>
 #include <search.h>

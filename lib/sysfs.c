@@ -35,7 +35,8 @@ bool vp_region_alive(const struct virtpmem_region *region)
 {
 	struct stat st;
 
-	return !fstatat(region->dirfd, "uevent", &st, AT_SYMLINK_NOFOLLOW);
+	return !fstatat(region->dirfd, "uevent", &st, AT_SYMLINK_NOFOLLOW) ||
+	       (errno != ENOENT && errno != ENODEV);
 }
 
 int vp_malformed(const struct virtpmem_region *region, const char *file, const char *why)
@@ -406,9 +407,12 @@ int vp_link_read(int dirfd, const char *path, char **ret)
 	}
 }
 
-/* The last component of what a symbolic link points to. */
-static int read_link_name(const struct virtpmem_region *region, const char *file,
-			  enum vp_need need, char **ret)
+/*
+ * The last component of what a symbolic link points to. One of a device above the region
+ * stays when the region goes: whether it is there still is the caller's to ask.
+ */
+int vp_read_link_above(const struct virtpmem_region *region, const char *file, enum vp_need need,
+		       char **ret)
 {
 	char target[PATH_MAX];
 	const char *name;
@@ -420,13 +424,26 @@ static int read_link_name(const struct virtpmem_region *region, const char *file
 	if (!n || (size_t)n == sizeof(target) || !is_printable(target, (size_t)n))
 		return vp_malformed(region, file, "the link is malformed");
 	target[n] = '\0';
-	if (!strncmp(file, "../", 3) && !vp_region_alive(region))
-		return vp_file_error(region, file, "cannot read link", ENODEV, need);
 	name = vp_basename(target);
 	if (!*name)
 		return vp_malformed(region, file, "the link is malformed");
 	*ret = strdup(name);
 	return *ret ? 0 : -ENOMEM;
+}
+
+static int read_link_name(const struct virtpmem_region *region, const char *file,
+			  enum vp_need need, char **ret)
+{
+	_cleanup_free_ char *name = NULL;
+	int r = vp_read_link_above(region, file, need, &name);
+
+	if (r < 0)
+		return r;
+	if (!strncmp(file, "../", 3) && !vp_region_alive(region))
+		return vp_file_error(region, file, "cannot read link", ENODEV, need);
+	*ret = name;
+	name = NULL;
+	return 0;
 }
 
 int vp_read_link_name(const struct virtpmem_region *region, const char *file, enum vp_need need,
@@ -447,6 +464,80 @@ int vp_read_link_name(const struct virtpmem_region *region, const char *file, en
 	return 0;
 }
 
+/* Appends a name and a slash, which no name has in it. */
+static int append_name(char **names, size_t *length, const char *name)
+{
+	size_t n = strlen(name);
+	char *longer = reallocarray(*names, *length + n + 2, 1);
+
+	if (!longer)
+		return -ENOMEM;
+	*names = longer;
+	memcpy(longer + *length, name, n);
+	*length += n;
+	longer[(*length)++] = '/';
+	longer[*length] = '\0';
+	return 0;
+}
+
+/* The entries of a directory, each with a slash behind it. */
+static int read_names(const struct virtpmem_region *region, const char *dir, enum vp_need need,
+		      char **ret)
+{
+	char buffer[4096] __attribute__((__aligned__(__alignof__(struct dirent64))));
+	_cleanup_free_ char *names = strdup("");
+	const struct dirent64 *entry;
+	_cleanup_close_ int fd = -1;
+	size_t length = 0;
+	ssize_t n, i;
+
+	if (!names)
+		return -ENOMEM;
+	fd = openat(region->dirfd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return vp_file_error(region, dir, "cannot open", errno, need);
+	/* opendir() takes three more system calls, and the slope of "status" is bounded. */
+	while ((n = getdents64(fd, buffer, sizeof(buffer))) > 0) {
+		for (i = 0; i < n; i += entry->d_reclen) {
+			entry = (const void *)(buffer + i);
+			if (entry->d_name[0] != '.' &&
+			    append_name(&names, &length, entry->d_name) < 0)
+				return -ENOMEM;
+		}
+	}
+	/* ENOENT: it was removed after it was opened, and is empty. */
+	if (n < 0 && errno != ENOENT)
+		return vp_file_error(region, dir, "cannot list", errno, need);
+	*ret = names;
+	names = NULL;
+	return 0;
+}
+
+/* The same, once in a snapshot; no file there has a name that ends in a slash. */
+static int get_names(const struct virtpmem_region *region, const char *dir, enum vp_need need,
+		     char **ret)
+{
+	_cleanup_free_ char *key = NULL, *names = NULL;
+	int r;
+
+	if (!region->snapshot)
+		return read_names(region, dir, need, ret);
+	if (asprintf(&key, "%s/", dir) < 0) {
+		key = NULL;
+		return -ENOMEM;
+	}
+	if (vp_snapshot_get(region, key, &r, ret))
+		return r;
+	r = read_names(region, dir, need, &names);
+	if (vp_snapshot_put(region, key, r, names) < 0)
+		return -ENOMEM;
+	if (r < 0)
+		return r;
+	*ret = names;
+	names = NULL;
+	return 0;
+}
+
 /*
  * Calls @fn for each entry of a directory, until it returns something else
  * than 0, which is then returned.
@@ -454,31 +545,14 @@ int vp_read_link_name(const struct virtpmem_region *region, const char *file, en
 int vp_each_entry(const struct virtpmem_region *region, const char *dir, enum vp_need need,
 		  vp_entry_fn fn, void *data)
 {
-	_cleanup_closedir_ DIR *handle = NULL;
-	int fd;
+	_cleanup_free_ char *names = NULL;
+	char *rest, *name;
+	int r;
 
-	fd = openat(region->dirfd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return vp_file_error(region, dir, "cannot open", errno, need);
-	handle = fdopendir(fd);
-	if (!handle) {
-		int error = errno;
-
-		close(fd);
-		return -error;
-	}
-	for (;;) {
-		const struct dirent *entry;
-		int r;
-
-		errno = 0;
-		entry = readdir(handle);
-		if (!entry)
-			return errno ? vp_file_error(region, dir, "cannot list", errno, need) : 0;
-		if (entry->d_name[0] == '.')
-			continue;
-		r = fn(entry->d_name, data);
-		if (r)
-			return r;
-	}
+	r = get_names(region, dir, need, &names);
+	if (r < 0)
+		return r;
+	for (rest = names; !r && (name = strsep(&rest, "/")) && rest;)
+		r = fn(name, data);
+	return r;
 }

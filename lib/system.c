@@ -24,6 +24,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "outside.h"
 #include "system.h"
 
 /* The number that every kernel gives its first PID namespace. */
@@ -625,17 +626,30 @@ static int scan_process(struct scan *scan, int procfd, const char *name)
 	return r;
 }
 
-/* Whether processes can be hidden from us: by a PID namespace, or how procfs is mounted. */
-static int check_view(struct scan *scan, int procfd)
+/* 1 if we are in the first PID namespace, or the kernel has none: it shows other kinds only. */
+static int sees_all_processes(int procfd)
 {
 	_cleanup_free_ char *ns = NULL;
-	_cleanup_close_ int self = -1;
 	int r;
 
 	r = vp_link_read(procfd, "self/ns/pid", &ns);
 	if (r == -ENOMEM)
 		return r;
-	if (r < 0 || strcmp(ns, INIT_PID_NS) != 0)
+	if (r == -ENOENT)
+		return !faccessat(procfd, "self/ns/mnt", F_OK, AT_SYMLINK_NOFOLLOW);
+	return !r && !strcmp(ns, INIT_PID_NS);
+}
+
+/* Whether processes can be hidden from us: by a PID namespace, or how procfs is mounted. */
+static int check_view(struct scan *scan, int procfd)
+{
+	_cleanup_close_ int self = -1;
+	int r;
+
+	r = sees_all_processes(procfd);
+	if (r < 0)
+		return r;
+	if (!r)
 		return vp_system_miss(scan->sys, "processes outside of this PID namespace cannot "
 				      "be seen");
 	if (faccessat(procfd, "1", F_OK, 0) < 0)
@@ -703,6 +717,9 @@ void vp_system_done(struct vp_system *sys)
 {
 	size_t i;
 
+	free(sys->missing);
+	if (sys->borrowed)
+		return;
 	for (i = 0; i < sys->mount_count; i++)
 		mount_done(&sys->mounts[i]);
 	for (i = 0; i < sys->swap_count; i++)
@@ -715,7 +732,6 @@ void vp_system_done(struct vp_system *sys)
 	free(sys->swaps);
 	free(sys->loops);
 	free(sys->opens);
-	free(sys->missing);
 }
 
 /* @skip_self: leave out what this process has open. */
@@ -734,6 +750,68 @@ int vp_system_read(struct virtpmem_ctx *ctx, bool skip_self, struct vp_system *r
 	if (r < 0) {
 		vp_system_done(&sys);
 		return r;
+	}
+	*ret = sys;
+	return 0;
+}
+
+/* ---------------------------------------------------------------- kept */
+
+static void drop(struct vp_system **kept)
+{
+	if (*kept)
+		vp_system_done(*kept);
+	free(*kept);
+	*kept = NULL;
+}
+
+VP_EXPORT void virtpmem_snapshot_begin(struct virtpmem_ctx *ctx)
+{
+	virtpmem_snapshot_end(ctx);
+	ctx->keeping = true;
+}
+
+VP_EXPORT void virtpmem_snapshot_end(struct virtpmem_ctx *ctx)
+{
+	ctx->keeping = false;
+	ctx->config_count = 0;
+	vp_ndctl_forget(ctx);
+	drop(&ctx->kept[false]);
+	drop(&ctx->kept[true]);
+}
+
+static int keep(struct virtpmem_ctx *ctx, bool skip_self)
+{
+	struct vp_system *sys = malloc(sizeof(*sys));
+	int r;
+
+	if (!sys)
+		return -ENOMEM;
+	r = vp_system_read(ctx, skip_self, sys);
+	if (r < 0) {
+		free(sys);
+		return r;
+	}
+	ctx->kept[skip_self] = sys;
+	return 0;
+}
+
+int vp_system_get(struct virtpmem_ctx *ctx, bool skip_self, struct vp_system *ret)
+{
+	struct vp_system sys;
+	int r;
+
+	if (!ctx->keeping)
+		return vp_system_read(ctx, skip_self, ret);
+	r = ctx->kept[skip_self] ? 0 : keep(ctx, skip_self);
+	if (r < 0)
+		return r;
+	sys = *ctx->kept[skip_self];
+	sys.borrowed = true;
+	if (sys.missing) {
+		sys.missing = strdup(sys.missing);
+		if (!sys.missing)
+			return -ENOMEM;
 	}
 	*ret = sys;
 	return 0;

@@ -56,10 +56,15 @@ struct vp_system {
 	struct vp_open *opens;
 	size_t open_count;
 	char *missing;
+	bool borrowed;			/* all but @missing is the context's */
 };
 
-/* 0, or a negative errno for a failure of our own: what is hidden is @missing. */
+/*
+ * 0, or a negative errno for a failure of our own: what is hidden is @missing.
+ * vp_system_get() may return what the context has kept.
+ */
 int vp_system_read(struct virtpmem_ctx *ctx, bool skip_self, struct vp_system *ret);
+int vp_system_get(struct virtpmem_ctx *ctx, bool skip_self, struct vp_system *ret);
 void vp_system_done(struct vp_system *sys);
 
 int vp_system_miss(struct vp_system *sys, const char *format, ...)

@@ -40,14 +40,16 @@ static int act_end_guard(void *data, size_t arg)
 	struct operation *op = data;
 	_cleanup_close_ int pidfd = -1;
 	struct pollfd p;
+	pid_t pid;
 	int n;
 
 	(void)arg;
 	pidfd = (int)syscall(SYS_pidfd_open, op->guard_pid, 0);
 	if (pidfd < 0)
 		return errno == ESRCH ? VP_NOT_NEEDED : -errno;
-	if (vp_region_guard(op->region, op->lock) != op->guard_pid)
-		return VP_NOT_NEEDED;
+	pid = vp_region_guard(op->region, op->lock);
+	if (pid != op->guard_pid)
+		return pid < 0 ? pid : VP_NOT_NEEDED;
 	if (syscall(SYS_pidfd_send_signal, pidfd, SIGTERM, NULL, 0) < 0)
 		return errno == EPERM ? -EACCES : -errno;
 	p = (struct pollfd) { .fd = pidfd, .events = POLLIN };
@@ -69,6 +71,18 @@ static int act_resume(void *data, size_t arg)
 	return r < 0 ? r : vp_write(op->region, file, "0");
 }
 
+/* Then also a dry run can say that there is nothing to do. */
+static int is_resumed(const struct operation *op, bool *resumed)
+{
+	static const char file[] = VP_GROUP_FILE(VIRTIO_PMEM_ATTR_QUIESCE);
+	bool quiesced;
+	int r;
+
+	r = vp_read_bool(op->region, file, VP_OPTIONAL, &quiesced);
+	*resumed = !r && !quiesced;
+	return r == -ENOMEM ? r : 0;
+}
+
 /* EINVAL: it is not frozen. */
 static int act_thaw(void *data, size_t i)
 {
@@ -87,18 +101,22 @@ static int plan_thaw(struct operation *op)
 	struct vp_step step = {
 		.kind = VIRTPMEM_STEP_GUARD, .object = devname, .act = act_end_guard,
 	};
+	bool resumed;
 	size_t i;
-	int r = 0;
+	int r;
 
-	if (op->guard_pid)
+	r = is_resumed(op, &resumed);
+	if (!r && op->guard_pid)
 		r = vp_plan_add(op->plan, &step, "end the guard of %s, process %d", devname,
 				(int)op->guard_pid);
 	step.kind = VIRTPMEM_STEP_RESUME;
 	step.act = act_resume;
+	step.look = resumed && (op->flags & VIRTPMEM_DRY_RUN);
 	if (!r && !vp_group_missing(op->region, VP_GROUP_FILE(VIRTIO_PMEM_ATTR_QUIESCE)))
 		r = vp_plan_add(op->plan, &step, "resume %s", devname);
 	step.kind = VIRTPMEM_STEP_THAW;
 	step.act = act_thaw;
+	step.look = false;
 	step.always = true;
 	for (i = op->fs.count; i && !r; i--) {
 		step.object = op->fs.fs[i - 1].path;
@@ -125,7 +143,7 @@ static int thaw_locked(struct operation *op, struct virtpmem_plan **plan)
 	_cleanup_virtpmem_plan_unref_ struct virtpmem_plan *p = NULL;
 	int r;
 
-	r = virtpmem_region_get_holders(op->region, 0, &holders);
+	r = vp_holders_now(op->region, 0, &holders);
 	if (!r)
 		r = vp_each_holder(holders, take_mount, op);
 	if (r < 0)

@@ -9,8 +9,13 @@
  *    written to its output parameters. Success is 0 or a positive count.
  *  - Output parameters come last. A "char **" output is a string that the
  *    caller frees with free(3); a "const char *" return value belongs to the
- *    object and lives as long as it does.
+ *    object and lives as long as it does, or is a constant where there is no
+ *    object (names of enumerators, the version).
  *  - Objects are reference-counted. _unref() takes NULL, and returns NULL.
+ *    What is said to be owned by another object has no reference of the
+ *    caller's, and goes with that one.
+ *  - No other object, string or output parameter may be NULL, unless its text
+ *    says what that means.
  *  - Values are read from the kernel at the call, not at enumeration: a
  *    region that has gone since then answers -ENODEV.
  *  - -EOPNOTSUPP: this region, its driver or this kernel has no such thing.
@@ -35,6 +40,7 @@ extern "C" {
 
 struct virtpmem_ctx;
 struct virtpmem_region;
+struct virtpmem_unbound;
 struct virtpmem_namespace;
 struct virtpmem_stats;
 struct virtpmem_histogram;
@@ -91,6 +97,29 @@ struct virtpmem_ctx *virtpmem_ref(struct virtpmem_ctx *ctx);
  * Since: 0.1
  */
 struct virtpmem_ctx *virtpmem_unref(struct virtpmem_ctx *ctx);
+
+/**
+ * virtpmem_snapshot_begin - keep what is read of the whole machine from now on
+ * @ctx: the context
+ *
+ * For a look at many regions: until virtpmem_snapshot_end(),
+ * virtpmem_region_get_holders() reads mounts, swap and processes once, and not for
+ * each region again; the kernel's configuration and the DIMMs' health are read
+ * once, too. A snapshot that was under way is dropped. Calls that change something
+ * look for themselves. What belongs to one region is not kept, see
+ * virtpmem_region_snapshot_begin().
+ *
+ * Since: 0.1
+ */
+void virtpmem_snapshot_begin(struct virtpmem_ctx *ctx);
+
+/**
+ * virtpmem_snapshot_end - read the whole machine at each call again
+ * @ctx: the context
+ *
+ * Since: 0.1
+ */
+void virtpmem_snapshot_end(struct virtpmem_ctx *ctx);
 
 /**
  * virtpmem_log_fn - a function that takes the library's log messages
@@ -177,7 +206,7 @@ struct virtpmem_region *virtpmem_region_get_next(struct virtpmem_region *region)
  *        its namespaces ("namespace0.0"), one of its block or DAX devices
  *        ("pmem0", "/dev/pmem0", "/dev/pmem0p1", "/dev/dax0.0"), or a mount
  *        point of a file system on one of them
- * @ret: the region, owned by the context
+ * @ret: the region, owned by the context until the next virtpmem_scan()
  *
  * Partitions and stacked devices (device mapper, md) count for the region that
  * they lie on.
@@ -209,6 +238,23 @@ struct virtpmem_region *virtpmem_region_ref(struct virtpmem_region *region);
 struct virtpmem_region *virtpmem_region_unref(struct virtpmem_region *region);
 
 /**
+ * virtpmem_region_copy - the same region for another context, and so for another thread
+ * @region: the region
+ * @ctx: the other context
+ * @ret: the copy, with one reference, which also holds @ctx
+ *
+ * The copy is of the same device, whatever has the region's name meanwhile. It is
+ * not in the list of @ctx, and virtpmem_region_get_next() of it is NULL. Where
+ * @region is in a snapshot, the copy is not. To be called while no other thread
+ * uses one of the two contexts.
+ *
+ * Returns: 0, -ENODEV, -ENOMEM or another negative errno.
+ * Since: 0.1
+ */
+int virtpmem_region_copy(const struct virtpmem_region *region, struct virtpmem_ctx *ctx,
+			 struct virtpmem_region **ret);
+
+/**
  * virtpmem_region_snapshot_begin - keep what is read of a region from now on
  * @region: the region
  *
@@ -231,6 +277,73 @@ int virtpmem_region_snapshot_begin(struct virtpmem_region *region);
  * Since: 0.1
  */
 void virtpmem_region_snapshot_end(struct virtpmem_region *region);
+
+/* ---------------------------------------- devices that have no region */
+
+/**
+ * virtpmem_get_unbound_count - how many virtio-pmem devices no driver has
+ * @ctx: the context
+ * @ret: the number; 0 is not an error
+ *
+ * Counts what virtpmem_unbound_get_first() and _get_next() go through, and
+ * reads that list if it has not been read. Unlike them it can say why the list
+ * cannot be read.
+ *
+ * Returns: 0 or a negative errno.
+ * Since: 0.1
+ */
+int virtpmem_get_unbound_count(struct virtpmem_ctx *ctx, unsigned int *ret);
+
+/**
+ * virtpmem_unbound_get_first - the first virtio-pmem device that no driver has
+ * @ctx: the context
+ *
+ * Such a device has no region; virtpmem_add() gives it one. The list is read
+ * when it is first asked for after a virtpmem_scan(), or without one, and
+ * sorted by number. Where it cannot be read the reason is logged and NULL is
+ * returned. So is what could not be told of a single device, which is left out
+ * then.
+ *
+ * Returns: the device, owned by the context until the next virtpmem_scan(), or
+ * NULL if there is none.
+ * Since: 0.1
+ */
+struct virtpmem_unbound *virtpmem_unbound_get_first(struct virtpmem_ctx *ctx);
+
+/**
+ * virtpmem_unbound_get_next - the device without a driver after this one
+ * @device: a device without a driver
+ *
+ * Returns: the next one, owned by the context, or NULL after the last.
+ * Since: 0.1
+ */
+struct virtpmem_unbound *virtpmem_unbound_get_next(struct virtpmem_unbound *device);
+
+/** virtpmem_unbound_foreach - loop over the virtio-pmem devices that no driver has */
+#define virtpmem_unbound_foreach(ctx, device) \
+	for ((device) = virtpmem_unbound_get_first(ctx); (device); \
+	     (device) = virtpmem_unbound_get_next(device))
+
+/**
+ * virtpmem_unbound_get_devname - kernel name of the virtio device, such as "virtio3"
+ * @device: a device without a driver
+ *
+ * The number can be another one after the next boot.
+ *
+ * Returns: the name, owned by the device.
+ * Since: 0.1
+ */
+const char *virtpmem_unbound_get_devname(const struct virtpmem_unbound *device);
+
+/**
+ * virtpmem_unbound_get_path - where it is attached, and how virtpmem_add() knows it
+ * @device: a device without a driver
+ *
+ * Returns: the path that its region would have, see virtpmem_region_get_path(),
+ * owned by the device; NULL if it cannot be told.
+ * Since: 0.1
+ */
+const char *virtpmem_unbound_get_path(const struct virtpmem_unbound *device);
 
 /* ---------------------------------------------------- what a region is */
 
@@ -766,7 +879,8 @@ enum virtpmem_bad_layer {
  * one device are merged, and sorted by offset. A device that is lost as a
  * whole is one range. Addresses of namespaces and DAX devices are for root:
  * without them, and where something is stacked on a bad range, the snapshot is
- * not complete.
+ * not complete. Nor is it where the kernel's lists of the region and of a block
+ * device differ in what both have: each is given as it is.
  *
  * Returns: 0, also if nothing is bad; a negative errno.
  * Since: 0.1
@@ -924,7 +1038,8 @@ enum virtpmem_holders_flags {
  *
  * Follows everything that is stacked on the block and DAX devices of all
  * namespaces, through any depth, and looks at the mounts of every mount
- * namespace, at swap, and at every process. This takes long on a busy machine.
+ * namespace, at swap, and at every process. This takes long on a busy machine;
+ * virtpmem_snapshot_begin() lets several regions share it.
  *
  * Each block device is opened with O_EXCL for a moment (see open(2)): a
  * refusal that nothing else explains is a holder of the kind unknown. Whoever
@@ -1069,6 +1184,16 @@ const char *virtpmem_holder_get_device(const struct virtpmem_holder *holder);
  * Since: 0.1
  */
 const char *virtpmem_holder_get_path(const struct virtpmem_holder *holder);
+
+/**
+ * virtpmem_holder_get_root - what of a file system is mounted
+ * @holder: the holder
+ *
+ * Returns: a directory or file in the file system; "/" for all of it; owned by
+ * the snapshot. NULL unless the holder is a mount.
+ * Since: 0.1
+ */
+const char *virtpmem_holder_get_root(const struct virtpmem_holder *holder);
 
 /**
  * virtpmem_holder_get_devno - number of its own device
@@ -1316,7 +1441,8 @@ int virtpmem_stats_get(const struct virtpmem_stats *stats, enum virtpmem_stat id
  * @region: the region that they are of
  *
  * Keeps the kernel's file open until @stats is freed, and @region with it: from
- * the second time on this is one system call.
+ * the second time on this is one system call. A snapshot of the region does not
+ * count here.
  *
  * Returns: 0; -EOPNOTSUPP with another driver; a negative errno.
  * Since: 0.1
@@ -1406,8 +1532,17 @@ enum virtpmem_health_level {
  * @ret: the verdict, with one reference; it needs neither the region nor its
  *       context
  *
+ * Where the region lies on DIMMs, libndctl is asked for their health, which
+ * reads everything about all of them: once between virtpmem_snapshot_begin() and
+ * virtpmem_snapshot_end().
+ *
  * Between virtpmem_region_snapshot_begin() and _end() it is made from the values
  * that the other functions have returned.
+ *
+ * Flushes that the host failed are a reason until
+ * virtpmem_region_acknowledge_errors(). Where that is noted is read only if there are any;
+ * what cannot be read there, or is not understood, counts as not acknowledged, and the
+ * reason and the log say so.
  *
  * Returns: 0, whatever the verdict is; -ENODEV if the region is gone; -ENOMEM.
  * Since: 0.1
@@ -1491,7 +1626,8 @@ struct virtpmem_reason *virtpmem_reason_get_next(struct virtpmem_reason *reason)
  * virtpmem_reason_get_id - the word by which programs know a reason
  * @reason: a reason
  *
- * Returns: such as "broken" or "write_through"; pmemctl-status(1) lists them.
+ * Returns: such as "broken" or "write_through", a constant; pmemctl-health(1)
+ * lists them.
  * Since: 0.1
  */
 const char *virtpmem_reason_get_id(const struct virtpmem_reason *reason);
@@ -1607,6 +1743,10 @@ int virtpmem_region_flush(struct virtpmem_region *region, unsigned int timeout_m
  * Calls that change something take flags, and hand out a plan: what they did,
  * or would do, step by step. Exception to the rule: the plan is also handed out
  * on failure, if it came to making one; else the output is not written.
+ *
+ * One process at a time changes a region: freeze, thaw, remove, recover and add
+ * wait 10 seconds at most for another one, and answer -EBUSY then. All but add
+ * answer -ESTALE if the region's name has become another device's.
  */
 
 /** enum virtpmem_flags - how a call that changes something is to go about it */
@@ -1638,6 +1778,7 @@ enum virtpmem_step_kind {
 	VIRTPMEM_STEP_SET,
 	VIRTPMEM_STEP_SAVE,
 	VIRTPMEM_STEP_VERIFY,		/* look whether it is as it should be now */
+	VIRTPMEM_STEP_ACKNOWLEDGE,	/* note that errors were seen */
 };
 
 /** enum virtpmem_step_result - what has become of a step */
@@ -1776,6 +1917,16 @@ enum virtpmem_setting {
 const char *virtpmem_setting_name(enum virtpmem_setting setting);
 
 /**
+ * virtpmem_setting_values - what a setting can be, in words
+ * @setting: the setting
+ *
+ * Returns: such as "latch or report" or "1000 to 600000"; NULL if the library
+ * knows no such setting.
+ * Since: 0.1
+ */
+const char *virtpmem_setting_values(enum virtpmem_setting setting);
+
+/**
  * virtpmem_region_get_setting - the value that counts now
  * @region: the region
  * @setting: which one
@@ -1812,11 +1963,13 @@ int virtpmem_region_get_saved_setting(struct virtpmem_region *region,
  *         that is done, if @value is NULL)
  * @plan: NULL, or the plan, with one reference
  *
- * Regions that share a path share what is saved.
+ * Regions that share a path share what is saved. Only one process at a time saves;
+ * others wait for it for 10 seconds at most.
  *
  * Returns: 0; -EINVAL: no such setting or flag, or not one of its values (no
  * plan is made); -EOPNOTSUPP: another driver, or no path to save it for;
- * -EACCES, -ENODEV, or another negative errno.
+ * -EBUSY: another process keeps the directory of udev's rules locked; -EINTR: a
+ * signal came; -EACCES, -ENODEV, or another negative errno.
  * Since: 0.1
  */
 int virtpmem_region_set_setting(struct virtpmem_region *region, enum virtpmem_setting setting,
@@ -1842,12 +1995,37 @@ int virtpmem_region_set_setting(struct virtpmem_region *region, enum virtpmem_se
  * Returns: 0; -EOPNOTSUPP with another driver; -ENOTRECOVERABLE: after a host
  * error, without VIRTPMEM_ACCEPT_DATA_LOSS; -EIO: it broke again; -ETIMEDOUT:
  * the device does not answer; -EBUSY: another process is at work on the region,
- * or the system is being suspended; -EINVAL for an unknown flag; -EACCES,
- * -ENODEV or another negative errno.
+ * or the system is being suspended; -EINTR: a signal came; -EINVAL for an
+ * unknown flag; -EACCES, -ENODEV or another negative errno.
  * Since: 0.1
  */
 int virtpmem_region_recover(struct virtpmem_region *region, unsigned int flags,
 			    struct virtpmem_plan **plan);
+
+/* --------------------------------------------------------- acknowledge */
+
+/**
+ * virtpmem_region_acknowledge_errors - note that the host's errors so far were seen
+ * @region: the region
+ * @flags: VIRTPMEM_DRY_RUN
+ * @plan: NULL, or the plan, with one reference
+ *
+ * Flushes that the host failed are the reason "host_flush_failed" of
+ * virtpmem_region_get_health() until they are acknowledged, and again when the host
+ * fails one more. What is acknowledged is what has failed by the time of the call, which
+ * brings back no data and does not recover a broken region. It is noted below
+ * /run/virtpmem for the region's path, and lasts until the next boot, as the driver's
+ * counters do at most. If there is nothing to acknowledge that is a success.
+ *
+ * Only one process at a time writes there; others wait for it for 10 seconds at most.
+ *
+ * Returns: 0; -EOPNOTSUPP: another driver, or a region without a path; -EINVAL for an
+ * unknown flag; -EACCES: not allowed; -EROFS: /run is read-only; -EBUSY: another process
+ * is at work there; -EINTR: a signal came; -EBADMSG, -ENODEV or another negative errno.
+ * Since: 0.1
+ */
+int virtpmem_region_acknowledge_errors(struct virtpmem_region *region, unsigned int flags,
+				       struct virtpmem_plan **plan);
 
 /* -------------------------------------------------------------- freeze */
 
@@ -1881,6 +2059,14 @@ const char *virtpmem_consistency_name(enum virtpmem_consistency consistency);
  * of others first, then the region is flushed: all of it, or nothing. Whoever
  * writes to a frozen file system waits, and no signal ends that.
  *
+ * A file system that lies on several regions is frozen with the first of them;
+ * freezing the others with the same context, while that freeze is held and not
+ * detached, makes sure that it still is. In a dry run, what a dry run before
+ * would have frozen counts as frozen, while the plan of that one is held. For
+ * each other region that has a part of a file system, its log or journal too,
+ * and was not frozen before, a warning of the plan names that region (its
+ * object); likewise for each disk that is no region.
+ *
  * A guard process does the freezing. It thaws when the last reference is
  * dropped, when this process ends in whatever way, at the time that @timeout_ms
  * gives, and at SIGTERM; it is no child of this process. A child that this
@@ -1892,10 +2078,12 @@ const char *virtpmem_consistency_name(enum virtpmem_consistency consistency);
  *
  * Returns: 0; -EBUSY: refused, or a file system is frozen by somebody else, or
  * another process is at work on the region; -EIO: the region is broken, or a
- * flush failed; -ETIMEDOUT: the time was over before everything was frozen;
- * -EINTR: a signal came; -EOPNOTSUPP: VIRTPMEM_QUIESCE with another driver, or
- * a file system that cannot be frozen; -EINVAL for an unknown flag; -EACCES,
- * -ENODEV or another negative errno. Nothing is frozen then.
+ * flush failed; -ETIMEDOUT: the time was over before everything was frozen, or
+ * the host does not answer; -ECANCELED: somebody has thawed it meanwhile; -ESRCH:
+ * the guard was killed, or that of a freeze that this one relies on; -EINTR: a
+ * signal came; -EOPNOTSUPP: VIRTPMEM_QUIESCE with another driver, or a file
+ * system that cannot be frozen; -EINVAL for an unknown flag; -EACCES, -ENODEV or
+ * another negative errno. Nothing is frozen then.
  * Since: 0.1
  */
 int virtpmem_region_freeze(struct virtpmem_region *region, unsigned int timeout_ms,
@@ -1913,8 +2101,9 @@ int virtpmem_region_freeze(struct virtpmem_region *region, unsigned int timeout_
  * another program froze. Nothing frozen is a success.
  *
  * Returns: 0; -ETIMEDOUT: the guard did not end; -EBUSY: another process is at
- * work on the region, or no mount of a file system can be reached; -EINVAL for
- * an unknown flag; -EACCES, -ENODEV or another negative errno.
+ * work on the region, or no mount of a file system can be reached; -EINTR: a
+ * signal came; -EINVAL for an unknown flag; -EACCES, -ENODEV or another negative
+ * errno.
  * Since: 0.1
  */
 int virtpmem_region_thaw(struct virtpmem_region *region, unsigned int flags,
@@ -1933,6 +2122,8 @@ struct virtpmem_freeze *virtpmem_freeze_ref(struct virtpmem_freeze *freeze);
  * virtpmem_freeze_unref - drop a reference; the last one thaws
  * @freeze: the freeze, or NULL
  *
+ * One that is detached stays as it is.
+ *
  * Returns: NULL.
  * Since: 0.1
  */
@@ -1942,10 +2133,13 @@ struct virtpmem_freeze *virtpmem_freeze_unref(struct virtpmem_freeze *freeze);
  * virtpmem_freeze_thaw - thaw, and know whether it was frozen all the time
  * @freeze: the freeze
  *
+ * Waits until the guard has thawed everything, half a minute at most. Asked again
+ * it gives the same answer.
+ *
  * Returns: 0: it was; -ETIMEDOUT: it was thawed before, at its time; -ECANCELED:
  * somebody else has thawed it before; -ESRCH: the guard was killed, and nothing
- * is known; -EINVAL: it is detached; another negative errno: a file system is
- * frozen still.
+ * is known; -EINVAL: it is detached; -EBUSY, because the guard is stuck, or
+ * another negative errno: a file system is frozen still.
  * Since: 0.1
  */
 int virtpmem_freeze_thaw(struct virtpmem_freeze *freeze);
@@ -1966,8 +2160,8 @@ int virtpmem_freeze_detach(struct virtpmem_freeze *freeze);
  * @freeze: the freeze
  *
  * For poll(2) with POLLIN: ready when the region has been thawed, at its time
- * or by somebody else, or detached. It is the freeze's: do not read from it, do
- * not close it.
+ * or by somebody else, or detached. It is the freeze's, and open until the last
+ * reference is dropped: do not read from it, do not close it.
  *
  * Returns: the descriptor.
  * Since: 0.1
@@ -2023,9 +2217,9 @@ const char *virtpmem_freeze_get_reason(const struct virtpmem_freeze *freeze);
  *
  * Returns: 0; -EBUSY: somebody uses it, or another process is at work on it;
  * -EACCES: not allowed, or not everybody who uses it can be seen; -EIO,
- * -ETIMEDOUT: it could not be flushed; -ENODEV: it is gone already; -EINVAL for
- * an unknown flag; another negative errno. What was disabled is enabled again
- * then, if that can be done.
+ * -ETIMEDOUT: it could not be flushed; -ENODEV: it is gone already; -EINTR: a
+ * signal came; -EINVAL for an unknown flag; another negative errno. What was
+ * disabled is enabled again then, if that can be done.
  * Since: 0.1
  */
 int virtpmem_region_remove(struct virtpmem_region *region, unsigned int timeout_ms,
@@ -2047,8 +2241,9 @@ int virtpmem_region_remove(struct virtpmem_region *region, unsigned int timeout_
  *
  * Returns: 0; -ENXIO: there is no such device, or it got no region; -ENOENT:
  * there is no such driver; -EBUSY: it has another driver, or another process is
- * at work on it; -ENOTUNIQ: several regions have that path; -EINVAL: @path,
- * @driver or @flags cannot be; -EACCES, or another negative errno.
+ * at work on it; -ENOTUNIQ: several regions have that path; -EINTR: a signal
+ * came; -EINVAL: @path, @driver or @flags cannot be; -EACCES, or another
+ * negative errno.
  * Since: 0.1
  */
 int virtpmem_add(struct virtpmem_ctx *ctx, const char *path, const char *driver,

@@ -5,11 +5,15 @@
 check-api.py declared HEADER SYM    every declared function is exported, and the other way round
 check-api.py exported SYM LIBRARY   the library exports what the symbol file lists, and no more
 check-api.py documented HEADER      every function has a comment that names each parameter, says
-                                    what it returns and since when
+                                    what it returns and since when; and fits into 100 columns
+check-api.py compared HEADER NOTES  the notes on other libraries' interfaces have every function
 """
+import fnmatch
 import re
 import subprocess
 import sys
+
+COLUMNS = 100
 
 
 def declarations(header):
@@ -54,7 +58,9 @@ def exported(sym, library):
 
 
 def documented(header):
-    problems = []
+    with open(header) as f:
+        problems = ['line %d has more than %d columns' % (number, COLUMNS)
+                    for number, line in enumerate(f, 1) if len(line.expandtabs(8)) > COLUMNS + 1]
     for name, parameters, returns, comment in declarations(header):
         if not re.match(r'\n \* %s - \S' % name, comment):
             problems.append('%s: no comment that begins with its name' % name)
@@ -70,8 +76,19 @@ def documented(header):
     return problems
 
 
+def compared(header, notes):
+    names = {name for name, _, _, _ in declarations(header)}
+    with open(notes) as f:
+        patterns = set(re.findall(r'`(virtpmem_[\w*]+)(?:\(\))?`', f.read()))
+    return (['not in the notes: ' + name for name in sorted(names)
+             if not any(fnmatch.fnmatchcase(name, p) for p in patterns)] +
+            ['in the notes, but there is no such function: ' + p for p in sorted(patterns)
+             if not fnmatch.filter(names, p)])
+
+
 def main():
-    checks = {'declared': declared, 'exported': exported, 'documented': documented}
+    checks = {'declared': declared, 'exported': exported, 'documented': documented,
+              'compared': compared}
     if len(sys.argv) < 3 or sys.argv[1] not in checks:
         sys.exit(__doc__)
     problems = checks[sys.argv[1]](*sys.argv[2:])

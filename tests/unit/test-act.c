@@ -4,7 +4,7 @@
  * and that a dry run and the real one take the same way. That it works on a
  * kernel is for the tests in guests.
  *
- * The lock and the flush are this file's own.
+ * The lock, the flush, and whether a device can be claimed are this file's own.
  */
 #include "testbed.h"
 
@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "act.h"
@@ -27,8 +29,26 @@ static struct {
 	int lock;		/* an errno that locking fails with */
 	int flush;		/* an errno that flushing fails with */
 	int disable, enable, load;	/* what these return */
-	unsigned int locks, flushes, disabled, enabled, loaded;
+	int (*on_load)(void);
+	unsigned int locks, flushes, disabled, enabled, loaded, claims;
+	/* What opening a device exclusively does the nth time; NULL: as umockdev has it. */
+	int (*claim)(unsigned int n, dev_t *devno);
 } machine;
+
+int __real_vp_open_node(const char *name, mode_t type, int flags, dev_t *devno);
+int __wrap_vp_open_node(const char *name, mode_t type, int flags, dev_t *devno);
+
+int __wrap_vp_open_node(const char *name, mode_t type, int flags, dev_t *devno)
+{
+	int fd = __real_vp_open_node(name, type, flags, devno), r;
+
+	if (fd < 0 || !(flags & O_EXCL) || !machine.claim)
+		return fd;
+	r = machine.claim(machine.claims++, devno);
+	if (r < 0)
+		close(fd);
+	return r < 0 ? r : fd;
+}
 
 int __wrap_vp_ndctl_disable(const struct virtpmem_region *region);
 int __wrap_vp_ndctl_enable(const struct virtpmem_region *region);
@@ -53,7 +73,7 @@ int __wrap_vp_module_load(struct virtpmem_ctx *ctx, const char *alias)
 	(void)ctx;
 	assert_string_equal(alias, "virtio_pmem");
 	machine.loaded++;
-	return machine.load;
+	return machine.on_load ? machine.on_load() : machine.load;
 }
 
 int __wrap_vp_region_lock(struct virtpmem_region *region);
@@ -353,6 +373,163 @@ static void device_with_other_regions_keeps_its_driver(void **state)
 	assert_true(warns(plan, "region4"));
 }
 
+/* Looked at in turn: the claim of a remove, and that of looking for holders. */
+static int claim_of_somebody_short(unsigned int n, dev_t *devno)
+{
+	(void)devno;
+	return n ? 0 : -EBUSY;
+}
+
+static int claim_of_somebody_unseen(unsigned int n, dev_t *devno)
+{
+	(void)n;
+	(void)devno;
+	return -EBUSY;
+}
+
+static int claim_that_comes_and_goes(unsigned int n, dev_t *devno)
+{
+	(void)devno;
+	return n % 2 ? 0 : -EBUSY;
+}
+
+static int claim_of_another_device(unsigned int n, dev_t *devno)
+{
+	(void)n;
+	*devno = 0;
+	return 0;
+}
+
+static int claim_of_root(unsigned int n, dev_t *devno)
+{
+	struct stat st;
+
+	(void)n;
+	assert_int_equal(stat("/", &st), 0);
+	*devno = st.st_dev;
+	return 0;
+}
+
+static int claim_that_is_not_allowed(unsigned int n, dev_t *devno)
+{
+	(void)n;
+	(void)devno;
+	return -EPERM;
+}
+
+static void d5_who_lets_go_meanwhile_is_not_in_the_way(void **state)
+{
+	_cleanup_virtpmem_plan_unref_ struct virtpmem_plan *plan = NULL;
+
+	(void)state;
+	machine.claim = claim_of_somebody_short;
+	assert_int_equal(remove_it(VIRTPMEM_DRY_RUN, &plan), 0);
+	expect_plan(plan, "flush planned, disable planned, unbind planned, verify planned");
+}
+
+static void d5_claim_without_a_trace_is_in_the_way(void **state)
+{
+	_cleanup_virtpmem_plan_unref_ struct virtpmem_plan *plan = NULL;
+
+	(void)state;
+	machine.claim = claim_of_somebody_unseen;
+	assert_int_equal(remove_it(VIRTPMEM_DRY_RUN, &plan), -EBUSY);
+	expect_plan(plan, "check failed, flush not_done, disable not_done, unbind not_done, "
+		    "verify not_done");
+	expect_untouched();
+}
+
+static void d5_claim_that_is_never_got_nor_seen_is_busy(void **state)
+{
+	struct virtpmem_plan *plan = NULL;
+
+	(void)state;
+	machine.claim = claim_that_comes_and_goes;
+	assert_int_equal(remove_it(VIRTPMEM_DRY_RUN, &plan), -EBUSY);
+	assert_null(plan);
+	expect_untouched();
+}
+
+static void d5_device_that_cannot_be_claimed_ends_a_remove(void **state)
+{
+	struct virtpmem_plan *plan = NULL;
+
+	machine.claim = claim_of_another_device;
+	assert_int_equal(remove_it(VIRTPMEM_FORCE, &plan), -ESTALE);
+	assert_true(testbed_logged(*state, "is not the block device of"));
+	machine.claim = claim_that_is_not_allowed;
+	assert_int_equal(remove_it(VIRTPMEM_FORCE, &plan), -EACCES);
+	assert_null(plan);
+	expect_untouched();
+}
+
+static void d5_what_cannot_be_seen_is_not_forced(void **state)
+{
+	_cleanup_virtpmem_plan_unref_ struct virtpmem_plan *plan = NULL;
+
+	testbed_write(*state, "proc/1/maps", "banana\n");
+	assert_int_equal(remove_it(VIRTPMEM_FORCE, &plan), -EACCES);
+	expect_untouched();
+}
+
+static void d5_memory_and_the_root_of_init_are_not_forced(void **state)
+{
+	struct virtpmem_plan *plan = NULL;
+	struct stat st;
+	char *line;
+
+	testbed_remove(*state, "region2/dax2.0/dax2.0/driver");
+	testbed_symlink(*state, "../../../../../../../../bus/dax/drivers/kmem",
+			"region2/dax2.0/dax2.0/driver");
+	assert_int_equal(virtpmem_region_remove(testbed_region(*state, "region2"), 0,
+						VIRTPMEM_FORCE, &plan), -EBUSY);
+	virtpmem_plan_unref(plan);
+	/* What lies at proc/1/root has the number of pmem0. */
+	assert_int_equal(stat("/", &st), 0);
+	assert_true(asprintf(&line, "%u:%u\n", major(st.st_dev), minor(st.st_dev)) > 0);
+	testbed_write(*state, "region0/namespace0.0/block/pmem0/dev", line);
+	free(line);
+	assert_true(asprintf(&line, "30 1 %u:%u / /data rw - ext4 /dev/pmem0 rw\n",
+			     major(st.st_dev), minor(st.st_dev)) > 0);
+	testbed_set_mounts(*state, line);
+	free(line);
+	machine.claim = claim_of_root;
+	assert_int_equal(remove_it(VIRTPMEM_FORCE, &plan), -EBUSY);
+	virtpmem_plan_unref(plan);
+	expect_untouched();
+}
+
+static void broken_region_is_removed_by_force_without_a_flush(void **state)
+{
+	_cleanup_virtpmem_plan_unref_ struct virtpmem_plan *plan = NULL;
+
+	(void)state;
+	set_broken("host-error\n");
+	assert_int_equal(remove_it(VIRTPMEM_FORCE | VIRTPMEM_DRY_RUN, &plan), 0);
+	expect_plan(plan, "disable planned, unbind planned, verify planned");
+	assert_true(warns(plan, "region0"));
+}
+
+static void broken_region_is_not_removed_without_force(void **state)
+{
+	_cleanup_virtpmem_plan_unref_ struct virtpmem_plan *plan = NULL;
+
+	(void)state;
+	set_broken("host-error\n");
+	assert_int_equal(remove_it(VIRTPMEM_DRY_RUN, &plan), -EIO);
+	expect_plan(plan, "check failed, flush not_done, disable not_done, unbind not_done, "
+		    "verify not_done");
+}
+
+static void unknown_flag_of_remove_is_invalid(void **state)
+{
+	struct virtpmem_plan *plan = NULL;
+
+	(void)state;
+	assert_int_equal(remove_it(VIRTPMEM_QUIESCE, &plan), -EINVAL);
+	assert_null(plan);
+}
+
 /* ----------------------------------------------------------------- add */
 
 #define PATH		"pci-0000:00:04.0"
@@ -375,6 +552,19 @@ static void what_is_there_need_not_be_added(void **state)
 	assert_string_equal(virtpmem_region_get_devname(region), "region0");
 	assert_null(virtpmem_region_get_next(region));
 	assert_int_equal(machine.loaded, 0);
+}
+
+/* Its region's path is that of the device it is on. */
+static void virtio_device_can_be_named_by_itself(void **state)
+{
+	_cleanup_virtpmem_region_unref_ struct virtpmem_region *region = NULL;
+	_cleanup_virtpmem_plan_unref_ struct virtpmem_plan *plan = NULL;
+
+	(void)state;
+	machine.enable = 1;
+	assert_int_equal(add_it("virtio-virtio0", NULL, 0, &plan, &region), 0);
+	expect_plan(plan, "load not_needed, bind not_needed, enable not_needed, verify done");
+	assert_string_equal(virtpmem_region_get_path(region), PATH);
 }
 
 static void unbound_device_is_bound(void **state)
@@ -440,6 +630,95 @@ static void u2_paths_and_drivers_that_cannot_be(void **state)
 	assert_null(plan);
 }
 
+#define DRIVER		"sys/bus/virtio/drivers/virtio_pmem"
+
+/* As the kernel does once the driver is there. */
+static int load_driver(void)
+{
+	testbed_mkdir(machine.tb, DRIVER);
+	testbed_write(machine.tb, DRIVER "/bind", "");
+	return 0;
+}
+
+static void driver_that_was_loaded_is_bound(void **state)
+{
+	_cleanup_virtpmem_plan_unref_ struct virtpmem_plan *plan = NULL;
+
+	testbed_remove(*state, "sys/devices/pci0000:00/0000:00:04.0/virtio0/driver");
+	testbed_remove(*state, DRIVER);
+	assert_int_equal(add_it(PATH, NULL, 0, &plan, NULL), -ENOENT);
+	virtpmem_plan_unref(plan);
+	machine.on_load = load_driver;
+	machine.enable = 1;
+	assert_int_equal(add_it(PATH, "virtio_pmem", 0, &plan, NULL), 0);
+	expect_plan(plan, "load done, bind done, enable not_needed, verify done");
+}
+
+static void driver_that_may_not_be_loaded_is_eacces(void **state)
+{
+	struct virtpmem_plan *plan = NULL;
+
+	testbed_remove(*state, DRIVER);
+	machine.load = -EPERM;
+	assert_int_equal(add_it(PATH, NULL, 0, &plan, NULL), -EACCES);
+	virtpmem_plan_unref(plan);
+}
+
+static void driver_that_may_not_be_bound_is_eacces(void **state)
+{
+	struct virtpmem_plan *plan = NULL;
+
+	if (geteuid())
+		skip();
+	testbed_remove(*state, "sys/devices/pci0000:00/0000:00:04.0/virtio0/driver");
+	testbed_write(*state, DRIVER "/bind", "");
+	testbed_chmod(*state, DRIVER "/bind", 0444);
+	testbed_drop_root();
+	assert_int_equal(add_it(PATH, NULL, 0, &plan, NULL), -EACCES);
+	expect_plan(plan, "load not_needed, bind failed, enable not_done, verify not_done");
+	virtpmem_plan_unref(plan);
+}
+
+/* While the driver is loaded it takes the device, or another driver does. */
+static int load_another(void)
+{
+	testbed_symlink(machine.tb, "../../../../bus/virtio/drivers/another",
+			"sys/devices/pci0000:00/0000:00:04.0/virtio0/driver");
+	return load_driver();
+}
+
+static void device_that_another_driver_takes_meanwhile_is_busy(void **state)
+{
+	struct virtpmem_plan *plan = NULL;
+
+	testbed_remove(*state, "sys/devices/pci0000:00/0000:00:04.0/virtio0/driver");
+	testbed_remove(*state, DRIVER);
+	machine.on_load = load_another;
+	assert_int_equal(add_it(PATH, NULL, 0, &plan, NULL), -EBUSY);
+	expect_plan(plan, "load done, bind failed, enable not_done, verify not_done");
+	virtpmem_plan_unref(plan);
+}
+
+static void region_that_is_down_in_the_end_is_told(void **state)
+{
+	struct virtpmem_plan *plan = NULL;
+
+	testbed_remove(*state, "region0/driver");
+	assert_int_equal(add_it(PATH, NULL, 0, &plan, NULL), -ENXIO);
+	expect_plan(plan, "load not_needed, bind not_needed, enable done, verify failed");
+	virtpmem_plan_unref(plan);
+}
+
+/* e820 has no device to bind; an NFIT's has many regions. */
+static void device_that_is_not_virtio_keeps_its_driver(void **state)
+{
+	_cleanup_virtpmem_plan_unref_ struct virtpmem_plan *plan = NULL;
+
+	(void)state;
+	assert_int_equal(add_it("platform-e820_pmem", NULL, 0, &plan, NULL), 0);
+	expect_plan(plan, "enable done, verify done");
+}
+
 /* -------------------------------------------------------------- freeze */
 
 static int freeze_it(unsigned int flags, struct virtpmem_plan **plan)
@@ -465,6 +744,76 @@ static void file_system_that_cannot_be_reached_is_refused(void **state)
 	assert_true(warns(plan, "/no/such/place"));
 	virtpmem_plan_unref(plan);
 	assert_int_equal(machine.flushes, 0);
+}
+
+/*
+ * An xfs with its data on region0 and its log on region1. Its root can be opened: it is
+ * a directory of the testbed, on whatever file system that is; only dry runs, please.
+ */
+static void mount_on_two_regions(struct testbed *tb)
+{
+	char *root = testbed_path(tb, "mnt"), lines[600];
+	struct stat st;
+
+	testbed_mkdir(tb, "mnt");
+	assert_int_equal(stat(root, &st), 0);
+	snprintf(lines, sizeof(lines), "30 1 %u:%u / %s rw - xfs /dev/sda3 "
+		 "rw,rtdev=/dev/pmem0,logdev=/dev/pmem1\n", major(st.st_dev), minor(st.st_dev),
+		 root);
+	testbed_set_mounts(tb, lines);
+	free(root);
+}
+
+static struct virtpmem_plan *plan_freeze_of(const char *name)
+{
+	struct virtpmem_plan *plan = NULL;
+	struct virtpmem_region *region;
+	struct virtpmem_freeze *freeze;
+
+	assert_int_equal(virtpmem_region_find(testbed_ctx(machine.tb), name, &region), 0);
+	assert_int_equal(virtpmem_region_freeze(region, 0, VIRTPMEM_FORCE | VIRTPMEM_DRY_RUN,
+						&plan, &freeze), 0);
+	return plan;
+}
+
+static void log_on_another_region_is_warned_of(void **state)
+{
+	struct virtpmem_plan *plan;
+
+	mount_on_two_regions(*state);
+	testbed_region(*state, "region0");
+	plan = plan_freeze_of("region0");
+	assert_true(warns(plan, "region1"));
+	virtpmem_plan_unref(plan);
+	plan = plan_freeze_of("region1");
+	assert_true(warns(plan, "region0"));
+	virtpmem_plan_unref(plan);
+	plan = plan_freeze_of("region2");
+	assert_false(warns(plan, "region0"));
+	assert_false(warns(plan, "region1"));
+	virtpmem_plan_unref(plan);
+}
+
+static void file_system_of_two_regions_is_planned_once(void **state)
+{
+	struct virtpmem_plan *first, *second;
+
+	mount_on_two_regions(*state);
+	testbed_region(*state, "region0");
+	first = plan_freeze_of("region0");
+	expect_plan(first, "sync planned, guard planned, freeze planned, flush planned, "
+		    "verify planned");
+	second = plan_freeze_of("region1");
+	expect_plan(second, "sync not_needed, guard planned, freeze not_needed, flush planned, "
+		    "verify planned");
+	assert_false(warns(second, "region0"));
+	virtpmem_plan_unref(second);
+	virtpmem_plan_unref(first);
+	/* The plan that was to freeze it is forgotten. */
+	second = plan_freeze_of("region1");
+	expect_plan(second, "sync planned, guard planned, freeze planned, flush planned, "
+		    "verify planned");
+	virtpmem_plan_unref(second);
 }
 
 static void region_that_cannot_be_flushed_is_not_frozen(void **state)
@@ -551,12 +900,30 @@ int main(void)
 		t(what_was_disabled_is_enabled_again, "virtpmem-6.12"),
 		t(region_that_cannot_be_disabled_stays, "virtpmem-6.12"),
 		t(device_with_other_regions_keeps_its_driver, "virtpmem-6.12"),
+		t(d5_who_lets_go_meanwhile_is_not_in_the_way, "virtpmem-6.12"),
+		t(d5_claim_without_a_trace_is_in_the_way, "virtpmem-6.12"),
+		t(d5_claim_that_is_never_got_nor_seen_is_busy, "virtpmem-6.12"),
+		t(d5_device_that_cannot_be_claimed_ends_a_remove, "virtpmem-6.12"),
+		t(d5_what_cannot_be_seen_is_not_forced, "virtpmem-6.12"),
+		t(d5_memory_and_the_root_of_init_are_not_forced, "virtpmem-6.12"),
+		t(broken_region_is_removed_by_force_without_a_flush, "virtpmem-6.12"),
+		t(broken_region_is_not_removed_without_force, "virtpmem-6.12"),
+		t(unknown_flag_of_remove_is_invalid, "virtpmem-6.12"),
 		t(what_is_there_need_not_be_added, "virtpmem-6.12"),
+		t(driver_that_was_loaded_is_bound, "virtpmem-6.12"),
+		t(driver_that_may_not_be_loaded_is_eacces, "virtpmem-6.12"),
+		t(driver_that_may_not_be_bound_is_eacces, "virtpmem-6.12"),
+		t(device_that_another_driver_takes_meanwhile_is_busy, "virtpmem-6.12"),
+		t(region_that_is_down_in_the_end_is_told, "virtpmem-6.12"),
+		t(device_that_is_not_virtio_keeps_its_driver, "virtpmem-6.12"),
+		t(virtio_device_can_be_named_by_itself, "virtpmem-6.12"),
 		t(unbound_device_is_bound, "virtpmem-6.12"),
 		t(driver_that_is_not_there_is_loaded, "virtpmem-6.12"),
 		t(device_of_another_driver_is_left_alone, "virtpmem-6.12"),
 		t(u2_paths_and_drivers_that_cannot_be, "virtpmem-6.12"),
 		t(file_system_that_cannot_be_reached_is_refused, "virtpmem-6.12"),
+		t(log_on_another_region_is_warned_of, "virtpmem-6.12"),
+		t(file_system_of_two_regions_is_planned_once, "virtpmem-6.12"),
 		t(region_that_cannot_be_flushed_is_not_frozen, "virtpmem-6.12"),
 		t(quiesce_of_another_driver_is_not_supported, "in-tree-6.12"),
 		t(nothing_frozen_need_not_be_thawed, "virtpmem-6.12"),

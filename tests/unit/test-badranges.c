@@ -18,6 +18,8 @@
 #define PMEM0		"region0/namespace0.0/block/pmem0"
 #define PMEM1		"region1/pfn1.0/block/pmem1"
 #define PMEM4		"region4/namespace4.0/block/pmem4"
+/* As where a test writes the list of a block device alone. */
+#define DIFFER		"list other bad blocks of the same memory"
 
 /* ---------------------------------------------------------------- sets */
 
@@ -183,11 +185,45 @@ static void nothing_is_bad(void **state)
 static void d3_range_of_a_raw_namespace(void **state)
 {
 	testbed_write(*state, "region0/badblocks", "8 8\n16 8\n1000 1\n");
-	testbed_write(*state, PMEM0 "/badblocks", "8 16\n");
+	testbed_write(*state, PMEM0 "/badblocks", "8 16\n1000 1\n");
 	check(state, "region0",
 	      "region region0 4096 8192\nregion region0 512000 512\n"
 	      "namespace namespace0.0 4096 8192\nnamespace namespace0.0 512000 512\n"
-	      "block pmem0 4096 8192\n", NULL);
+	      "block pmem0 4096 8192\nblock pmem0 512000 512\n", NULL);
+}
+
+/* Each is given as the kernel has it: reads of the block device fail on its own list. */
+static void d3_lists_that_differ_are_both_given(void **state)
+{
+	testbed_write(*state, "region0/badblocks", "8 8\n");
+	check(state, "region0",
+	      "region region0 4096 4096\nnamespace namespace0.0 4096 4096\n", DIFFER);
+	testbed_write(*state, PMEM0 "/badblocks", "8 16\n");
+	check(state, "region0",
+	      "region region0 4096 4096\nnamespace namespace0.0 4096 4096\n"
+	      "block pmem0 4096 8192\n", DIFFER);
+	testbed_write(*state, "region0/badblocks", "");
+	check(state, "region0", "block pmem0 4096 8192\n", DIFFER);
+}
+
+/* What the region's list has before the data of a block device is not in that one's. */
+static void d3_bad_metadata_is_no_difference(void **state)
+{
+	testbed_write(*state, "region1/badblocks", "0 8\n");
+	check(state, "region1",
+	      "region region1 0 4096\nnamespace namespace1.0 0 4096\n", NULL);
+}
+
+/* Those that are longer than a page are compared as little as those without an address. */
+static void d3_lists_that_are_not_whole_are_not_compared(void **state)
+{
+	testbed_write(*state, "region0/badblocks", "8 8\n100");
+	check(state, "region0",
+	      "region region0 4096 4096\nnamespace namespace0.0 4096 4096\n",
+	      "the kernel has more than it shows");
+	testbed_write(*state, "region0/badblocks", "8 8\n");
+	testbed_remove(*state, "region0/resource");
+	check(state, "region0", "region region0 4096 4096\n", "resource");
 }
 
 /* The block device starts 4 MiB into the namespace, and has its own list. */
@@ -248,7 +284,7 @@ static void d3_partition_counts_from_its_start(void **state)
 	testbed_write(*state, PMEM4 "/badblocks", "104448 8\n169984 8\n");
 	check(state, "region4",
 	      "block pmem4 53477376 4096\nblock pmem4 87031808 4096\npartition pmem4p2 0 4096\n",
-	      NULL);
+	      DIFFER);
 }
 
 static void d3_what_is_stacked_on_it_cannot_be_told(void **state)
@@ -262,7 +298,7 @@ static void d3_what_is_stacked_on_it_cannot_be_told(void **state)
 static void d4_all_of_a_device_is_one_range(void **state)
 {
 	testbed_write(*state, PMEM0 "/badblocks", "0 131072\n131072 131072\n");
-	check(state, "region0", "block pmem0 0 134217728 whole\n", NULL);
+	check(state, "region0", "block pmem0 0 134217728 whole\n", DIFFER);
 }
 
 static void d4_device_that_has_gone_is_one_range(void **state)
@@ -275,7 +311,7 @@ static void d4_device_that_has_gone_is_one_range(void **state)
 static void range_past_the_end_is_cut_to_the_device(void **state)
 {
 	testbed_write(*state, PMEM0 "/badblocks", "262136 512\n300000 8\n");
-	check(state, "region0", "block pmem0 134213632 4096\n", NULL);
+	check(state, "region0", "block pmem0 134213632 4096\n", DIFFER);
 }
 
 static void without_addresses_the_lower_layers_are_missing(void **state)
@@ -312,6 +348,11 @@ static void u3_malformed_files_are_missing(void **state)
 	};
 	size_t i;
 
+	testbed_write(*state, "region0/badblocks", "8 8\n");
+	testbed_write(*state, PMEM0 "/badblocks", "8 8\n");
+	check(state, "region0",
+	      "region region0 4096 4096\nnamespace namespace0.0 4096 4096\n"
+	      "block pmem0 4096 4096\n", NULL);
 	testbed_write(*state, PMEM4 "/badblocks", "2000 100\n");
 	for (i = 0; i < ARRAY_SIZE(table); i++) {
 		struct virtpmem_bad_ranges *ranges = NULL;
@@ -385,6 +426,9 @@ int main(void)
 		cmocka_unit_test(u3_list_is_parsed_strictly),
 		t(nothing_is_bad),
 		t(d3_range_of_a_raw_namespace),
+		t(d3_lists_that_differ_are_both_given),
+		t(d3_bad_metadata_is_no_difference),
+		t(d3_lists_that_are_not_whole_are_not_compared),
 		t(d3_block_device_on_a_pfn_counts_from_its_data),
 		t(d3_dax_device_counts_from_its_range),
 		t(d3_dax_device_of_two_ranges),

@@ -395,6 +395,43 @@ static void u3_fewer_or_far_more_bins_are_malformed(void **state)
 	}
 }
 
+/* Whatever the host and the administrator have done to the regions, each file is understood. */
+static void recorded_troubles_are_told_apart(void **state)
+{
+	static const struct {
+		const char *devname, *reason;
+		enum virtpmem_state state;
+		bool stalled;
+		uint64_t depth;
+	} table[] = {
+		{ "region0", "host-error", VIRTPMEM_STATE_BROKEN, false, 0 },
+		{ "region1", "none", VIRTPMEM_STATE_ACTIVE, true, 2 },
+		{ "region2", "none", VIRTPMEM_STATE_QUIESCED, false, 0 },
+		{ "region3", "none", VIRTPMEM_STATE_ACTIVE, false, 0 },
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(table); i++) {
+		struct virtpmem_region *region = testbed_region(*state, table[i].devname);
+		enum virtpmem_state is;
+		uint64_t depth, age;
+		bool stalled;
+		char *reason;
+
+		assert_int_equal(virtpmem_region_get_state(region, &is), 0);
+		assert_int_equal(is, table[i].state);
+		assert_int_equal(virtpmem_region_get_broken_reason(region, &reason), 0);
+		assert_string_equal(reason, table[i].reason);
+		free(reason);
+		assert_int_equal(virtpmem_region_get_stalled(region, &stalled), 0);
+		assert_int_equal(stalled, table[i].stalled);
+		assert_int_equal(virtpmem_region_get_queue_depth(region, &depth), 0);
+		assert_int_equal(depth, table[i].depth);
+		assert_int_equal(virtpmem_region_get_in_flight_us(region, &age), 0);
+		assert_int_equal(age > 0, table[i].stalled);
+	}
+}
+
 #define t(fn_, fixture_)	testbed_test(#fn_ " on " fixture_, fn_, fixture_)
 
 int main(void)
@@ -413,6 +450,8 @@ int main(void)
 		t(version_of_the_in_tree_module_is_not_supported, "in-tree-6.12"),
 		t(our_state_is_what_the_driver_says, "virtpmem-6.1"),
 		t(our_state_is_what_the_driver_says, "virtpmem-6.12"),
+		t(recorded_troubles_are_told_apart, "troubles-6.1"),
+		t(recorded_troubles_are_told_apart, "troubles-6.12"),
 		t(every_state_has_the_drivers_word, "virtpmem-6.12"),
 		t(state_of_a_later_driver_is_unknown, "virtpmem-6.12"),
 		t(state_of_another_driver_is_not_supported, "in-tree-6.12"),

@@ -191,7 +191,7 @@ static void guard_that_was_killed_is_known(void **state)
 
 static void detached_guard_stays_until_its_time(void **state)
 {
-	struct vp_guard guard = guard_of(1000);
+	struct vp_guard guard = guard_of(3000);
 
 	(void)state;
 	assert_int_equal(vp_guard_detach(&guard), 0);

@@ -40,6 +40,9 @@ static const struct vp_namespace_facts disabled = {
 static const char *const mounts[] = { "/data", "/more" };
 
 #define NS(ns_)		.namespaces = &(ns_), .namespace_count = 1
+#define OTHER_FLUSHED	OTHER, .method = VIRTPMEM_FLUSH_DEEP
+#define SILENT		.error = -EOPNOTSUPP
+#define DIMMS(...)	.dimms = (const struct vp_dimm_facts[]) { __VA_ARGS__ }, .dimm_count = 2
 
 /* "LEVEL ID:LEVEL ID:LEVEL ..." */
 static const struct judgement {
@@ -66,6 +69,22 @@ static const struct judgement {
 	  { .driver = VIRTPMEM_DRIVER_VIRTPMEM, .has_state = true, .has_stats = true,
 	    .state = VIRTPMEM_STATE_ACTIVE, .policy = "report", .failed_host_flushes = 3 },
 	  "critical host_flush_failed:critical" },
+	{ "failed flushes that were acknowledged",
+	  { HEALTHY, .failed_host_flushes = 2, .last_failure_ns = 7, .acknowledged_ns = 7 }, "ok" },
+	{ "one more that failed since then",
+	  { HEALTHY, .failed_host_flushes = 3, .last_failure_ns = 8, .acknowledged_ns = 7 },
+	  "non-critical host_flush_failed:non-critical" },
+	{ "a time of another boot acknowledges nothing",
+	  { HEALTHY, .failed_host_flushes = 1, .last_failure_ns = 8, .acknowledged_ns = 9 },
+	  "non-critical host_flush_failed:non-critical" },
+	{ "failures of an unknown time cannot be acknowledged",
+	  { HEALTHY, .failed_host_flushes = 1 }, "non-critical host_flush_failed:non-critical" },
+	{ "whether they were acknowledged is not known",
+	  { HEALTHY, .failed_host_flushes = 1, .last_failure_ns = 8,
+	    .acknowledged_error = -EACCES }, "non-critical host_flush_failed:non-critical" },
+	{ "a host error is fatal also if it was acknowledged",
+	  { BROKEN, .broken_reason = "host-error", .failed_host_flushes = 1, .last_failure_ns = 8,
+	    .acknowledged_ns = 8 }, "fatal broken:fatal" },
 	{ "bad ranges", { HEALTHY, .bad_count = 2, .bad_bytes = 8192 },
 	  "critical bad_ranges:critical" },
 	{ "all of it bad", { HEALTHY, .bad_count = 1, .bad_bytes = 1 << 20, .lost = true },
@@ -114,6 +133,25 @@ static const struct judgement {
 	{ "without statistics of ours", { .driver = VIRTPMEM_DRIVER_VIRTPMEM, .has_state = true,
 					  .state = VIRTPMEM_STATE_ACTIVE },
 	  "unknown incomplete:unknown" },
+	{ "DIMMs that are well", { OTHER_FLUSHED, DIMMS({ .devname = "nmem0" },
+						       { SILENT, .devname = "nmem1" }) },
+	  "unknown not_virtio_pmem:unknown" },
+	{ "a DIMM that says so itself",
+	  { OTHER_FLUSHED, DIMMS({ .devname = "nmem0" },
+				 { .devname = "nmem1", .level = VIRTPMEM_HEALTH_FATAL }) },
+	  "fatal dimm_health:fatal not_virtio_pmem:unknown" },
+	{ "a DIMM that failed, and one with an event",
+	  { OTHER_FLUSHED, DIMMS({ SILENT, .devname = "nmem0",
+				   .failed = 1 << VP_DIMM_SAVE | 1 << VP_DIMM_ARM },
+				 { .devname = "nmem1", .event = true }) },
+	  "critical dimm_failed:critical dimm_failed:critical dimm_event:non-critical "
+	  "not_virtio_pmem:unknown" },
+	{ "a DIMM that may not be asked",
+	  { OTHER_FLUSHED, DIMMS({ .devname = "nmem0", .error = -EACCES },
+				 { .devname = "nmem1" }) },
+	  "unknown dimm_unknown:unknown not_virtio_pmem:unknown" },
+	{ "DIMMs that libndctl does not find", { OTHER_FLUSHED, .dimm_error = -ENXIO },
+	  "unknown dimm_unknown:unknown not_virtio_pmem:unknown" },
 	{ "the in-tree driver", { IN_TREE, .method = VIRTPMEM_FLUSH_BLOCK, NS(fsdax) },
 	  "unknown no_statistics:unknown" },
 };
@@ -132,6 +170,8 @@ static const struct {
 	  "non-critical wrong_driver:non-critical" },
 	{ "a device without driver", { .unbound_device = "virtio3" },
 	  "non-critical device_without_driver:non-critical" },
+	{ "devices that cannot be looked at", { .unbound_error = -EACCES },
+	  "unknown devices_unknown:unknown" },
 };
 
 /* Also looks whether each reason can be shown. */
@@ -161,7 +201,10 @@ static void verdicts_on_regions(void **state)
 
 	(void)state;
 	for (i = 0; i < ARRAY_SIZE(judgements); i++) {
-		assert_int_equal(vp_judge_region(&judgements[i].facts, &health), 0);
+		struct vp_region_facts facts = judgements[i].facts;
+
+		facts.devname = "region0";
+		assert_int_equal(vp_judge_region(&facts, &health), 0);
 		check(health, judgements[i].name, judgements[i].expected);
 		virtpmem_health_unref(health);
 	}
@@ -176,6 +219,27 @@ static void verdicts_on_machines(void **state)
 	for (i = 0; i < ARRAY_SIZE(system_judgements); i++) {
 		assert_int_equal(vp_judge_system(&system_judgements[i].facts, &health), 0);
 		check(health, system_judgements[i].name, system_judgements[i].expected);
+		virtpmem_health_unref(health);
+	}
+}
+
+/* What is told to be added is in a form that virtpmem_add() takes. */
+static void remedy_of_a_device_without_driver(void **state)
+{
+	static const char *const devices[][2] = {
+		{ "pci-0000:00:05.0", "'pmemctl add pci-0000:00:05.0'" },
+		{ "virtio3", "'pmemctl add virtio-virtio3'" },
+	};
+	struct virtpmem_health *health;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(devices); i++) {
+		struct vp_system_facts facts = { .unbound_device = devices[i][0] };
+
+		assert_int_equal(vp_judge_system(&facts, &health), 0);
+		assert_string_equal(virtpmem_reason_get_remedy(virtpmem_reason_get_first(health)),
+				    devices[i][1]);
 		virtpmem_health_unref(health);
 	}
 }
@@ -223,11 +287,16 @@ static void facts_are_read_from_the_region(void **state)
 		{ "region0/read_only", "1\n", "non-critical read_only:non-critical" },
 		{ "region0/badblocks", "8 8\n", "critical bad_ranges:critical" },
 		{ "region0/badblocks", "0 262144\n", "fatal media_lost:fatal" },
+		{ "region0/namespace0.0/block/pmem0/badblocks", "8 8\n",
+		  "critical bad_ranges:critical" },
 		{ "region0/namespace0.0/block/pmem0/queue/write_cache", "write through\n",
 		  "critical write_through:critical" },
 	};
 	size_t i;
 
+	/* Its age alone is judged where the driver does not say. */
+	testbed_write(*state, "region0/virtio_pmem/" VIRTIO_PMEM_ATTR_STALLED, "");
+	testbed_remove(*state, "region0/virtio_pmem/" VIRTIO_PMEM_ATTR_STALLED);
 	for (i = 0; i < ARRAY_SIZE(table); i++) {
 		char *before = testbed_read(*state, table[i].file);
 
@@ -247,6 +316,15 @@ static void what_the_driver_says_of_stalling_counts(void **state)
 	check_region(state, "region0", 0, "ok");
 	testbed_write(*state, "region0/virtio_pmem/" VIRTIO_PMEM_ATTR_STALLED, "1\n");
 	check_region(state, "region0", 0, "critical stalled:critical");
+}
+
+/* region0 broke, region1 is stalled, region2 quiesced; region3 is in order. */
+static void recorded_troubles(void **state)
+{
+	check_region(state, "region0", 0, "fatal broken:fatal");
+	check_region(state, "region1", 0, "critical stalled:critical");
+	check_region(state, "region2", 0, "non-critical not_active:non-critical");
+	check_region(state, "region3", 0, "ok");
 }
 
 /* 98 fast ones, and two of at least 1 << 12 us. */
@@ -350,8 +428,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(verdicts_on_regions),
 		cmocka_unit_test(verdicts_on_machines),
+		cmocka_unit_test(remedy_of_a_device_without_driver),
 		t(recorded_regions_of_ours, "virtpmem-6.12"),
 		t(recorded_regions_of_the_in_tree_driver, "in-tree-6.12"),
+		t(recorded_troubles, "troubles-6.1"),
+		t(recorded_troubles, "troubles-6.12"),
 		t(facts_are_read_from_the_region, "virtpmem-6.12"),
 		t(what_the_driver_says_of_stalling_counts, "virtpmem-6.12"),
 		t(slowest_percent_is_judged, "virtpmem-6.12"),

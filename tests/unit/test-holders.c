@@ -39,24 +39,9 @@ int __wrap_vp_open_node(const char *name, mode_t type, int flags, dev_t *devno)
 	return __real_vp_open_node(name, type, flags, devno);
 }
 
-/* What a process has open is a link here, and leads to a node that umockdev shows. */
 int __wrap_statx(int dirfd, const char *path, int flags, unsigned int mask, struct statx *ret)
 {
-	struct stat st;
-	char target[64];
-	ssize_t n;
-
-	n = readlinkat(dirfd, path, target, sizeof(target) - 1);
-	if (n < 0)
-		return __real_statx(dirfd, path, flags, mask, ret);
-	target[n] = '\0';
-	if (stat(target, &st) < 0)
-		return -1;
-	memset(ret, 0, sizeof(*ret));
-	ret->stx_mode = (uint16_t)st.st_mode;
-	ret->stx_rdev_major = major(st.st_rdev);
-	ret->stx_rdev_minor = minor(st.st_rdev);
-	return 0;
+	return testbed_statx(dirfd, path, ret) ? 0 : __real_statx(dirfd, path, flags, mask, ret);
 }
 
 /* ------------------------------------------------------- laying it out */
@@ -81,35 +66,6 @@ static int teardown(void **state)
 	testbed_teardown(state);
 	free(proc_dir);
 	return 0;
-}
-
-/* A block device without a region. */
-static void add_block(struct testbed *tb, const char *name, const char *devno)
-{
-	char *dir, *target;
-
-	assert_true(asprintf(&dir, "sys/devices/virtual/block/%s", name) > 0);
-	assert_true(asprintf(&target, "../../devices/virtual/block/%s", name) > 0);
-	testbed_mkdir(tb, dir);
-	testbed_mkdir_in(tb, dir, "holders");
-	testbed_write_in(tb, dir, "dev", devno);
-	testbed_write_in(tb, dir, "uevent", "");
-	testbed_symlink_in(tb, target, "sys/class/block", name);
-	free(target);
-	free(dir);
-}
-
-static void add_loop(struct testbed *tb, const char *name, const char *devno, const char *file)
-{
-	char *dir, *line;
-
-	add_block(tb, name, devno);
-	assert_true(asprintf(&dir, "sys/devices/virtual/block/%s", name) > 0);
-	assert_true(asprintf(&line, "%s\n", file) > 0);
-	testbed_mkdir_in(tb, dir, "loop");
-	testbed_write_in(tb, dir, "loop/backing_file", line);
-	free(line);
-	free(dir);
 }
 
 /* ---------------------------------------------------------- looking at it */
@@ -178,6 +134,35 @@ static void check_missing(void **state, const char *region, const char *expected
 	virtpmem_holders_unref(holders);
 }
 
+/* ------------------------------------------------------------- snapshot */
+
+/* Mounts and processes are of the moment at which the first region was asked about. */
+static void snapshot_is_shared_by_the_regions(void **state)
+{
+	struct virtpmem_ctx *ctx = testbed_ctx(*state);
+
+	testbed_set_mounts(*state, "27 1 259:0 / /data rw - ext4 /dev/pmem0 rw\n");
+	virtpmem_snapshot_begin(ctx);
+	check(state, "region0", "mount ext4 on pmem0 /data\n");
+	testbed_set_mounts(*state, "27 1 0:37 / /other rw - btrfs /dev/pmem1 rw\n");
+	check(state, "region1", "");
+	check(state, "region0", "mount ext4 on pmem0 /data\n");
+	virtpmem_snapshot_begin(ctx);
+	check(state, "region1", "mount btrfs on pmem1 /other\n");
+	testbed_set_mounts(*state, "");
+	virtpmem_snapshot_end(ctx);
+	check(state, "region1", "");
+}
+
+/* What could not be seen is missing for each region, and freed once for each. */
+static void snapshot_is_incomplete_for_all(void **state)
+{
+	testbed_set_mounts(*state, "nonsense\n");
+	virtpmem_snapshot_begin(testbed_ctx(*state));
+	check_missing(state, "region0", "", "mountinfo");
+	check_missing(state, "region1", "", "mountinfo");
+}
+
 /* --------------------------------------------------------------- mounts */
 
 static void region_that_nobody_uses_has_no_holder(void **state)
@@ -194,11 +179,40 @@ static void mounted_file_system(void **state)
 	check(state, "region1", "");
 }
 
+/* As the kernel escapes them; the caller gets the bytes that the directory's name has. */
+static void u3_mount_points_are_told_byte_by_byte(void **state)
+{
+	testbed_set_mounts(*state, "27 1 259:0 / /a\\012b\\040\\134\x1b[2J\xff\xc0\x80\"{dev} "
+			   "rw - ext4 /dev/pmem0 rw\n");
+	check(state, "region0", "mount ext4 on pmem0 /a\nb \\\x1b[2J\xff\xc0\x80\"{dev}\n");
+}
+
 static void bind_mounts_are_holders_of_their_own(void **state)
 {
 	testbed_set_mounts(*state, "27 1 259:0 / /data rw - ext4 /dev/pmem0 rw\n"
 		   "28 1 259:0 /sub /other\\040place rw - ext4 /dev/pmem0 rw\n");
 	check(state, "region0", "mount ext4 on pmem0 /data\nmount ext4 on pmem0 /other place\n");
+}
+
+static void mount_tells_what_of_the_file_system_it_shows(void **state)
+{
+	struct virtpmem_holders *holders;
+	struct virtpmem_holder *holder;
+
+	testbed_set_mounts(*state, "27 1 259:0 / /data rw - ext4 /dev/pmem0 rw\n"
+		   "28 1 259:0 /a\\040b /other rw - ext4 /dev/pmem0 rw\n");
+	holders = get(state, "region0");
+	holder = virtpmem_holder_get_first(holders);
+	assert_string_equal(virtpmem_holder_get_root(holder), "/");
+	holder = virtpmem_holder_get_next(holder);
+	assert_string_equal(virtpmem_holder_get_root(holder), "/a b");
+	virtpmem_holders_unref(holders);
+	testbed_set_mounts(*state, "");
+	testbed_write(*state, "proc/swaps", "Filename\tType\tSize\tUsed\tPriority\n"
+		      "/dev/pmem0\tpartition\t8\t0\t-2\n");
+	holders = get(state, "region0");
+	assert_null(virtpmem_holder_get_root(virtpmem_holder_get_first(holders)));
+	virtpmem_holders_unref(holders);
 }
 
 static void mount_without_barriers_drops_flushes(void **state)
@@ -262,14 +276,21 @@ static void mount_of_btrfs_by_its_source(void **state)
 static void mount_of_btrfs_by_its_second_device(void **state)
 {
 	testbed_set_mounts(*state, "27 1 0:37 / /data rw - btrfs /dev/pmem0 rw\n");
-	testbed_mkdir(*state, "sys/fs");
-	testbed_mkdir(*state, "sys/fs/btrfs");
-	testbed_mkdir(*state, "sys/fs/btrfs/6e5f");
-	testbed_mkdir(*state, "sys/fs/btrfs/6e5f/devices");
-	testbed_symlink(*state, "elsewhere", "sys/fs/btrfs/6e5f/devices/pmem0");
-	testbed_symlink(*state, "elsewhere", "sys/fs/btrfs/6e5f/devices/pmem1");
+	testbed_add_btrfs(*state, "pmem0", "pmem1");
 	check(state, "region1", "mount btrfs on pmem1 /data\n");
 	check(state, "region3", "");
+}
+
+/* Over two volumes, of which the mount table names one, and not as sysfs does. */
+static void mount_of_btrfs_by_a_second_volume(void **state)
+{
+	testbed_set_mounts(*state, "27 1 0:37 / /data rw - btrfs /dev/first rw\n");
+	testbed_add_block(*state, "dm-7", "254:7\n");
+	testbed_add_block_node(*state, "first", "254:7\n");
+	testbed_mkdir(*state, "sys/dev/block");
+	testbed_symlink(*state, "../../devices/virtual/block/dm-7", "sys/dev/block/254:7");
+	testbed_add_btrfs(*state, "dm-7", "pmem1");
+	check(state, "region1", "mount btrfs on pmem1 /data\n");
 }
 
 static void mount_of_several_devices_by_each_in_its_source(void **state)
@@ -298,16 +319,8 @@ static void external_journal_of_ext4(void **state)
 	struct testbed *tb = *state;
 
 	testbed_set_mounts(tb, "27 1 259:0 / /data rw - ext4 /dev/pmem0 rw\n");
-	testbed_mkdir(tb, "proc/fs");
-	testbed_mkdir(tb, "proc/fs/jbd2");
-	testbed_mkdir(tb, "proc/fs/jbd2/pmem1");
-	testbed_mkdir(tb, "sys/fs");
-	testbed_mkdir(tb, "sys/fs/ext4");
-	testbed_mkdir(tb, "sys/fs/ext4/pmem0");
+	testbed_add_journal(tb, "pmem1", "pmem0");
 	testbed_mkdir(tb, "sys/fs/ext4/features");
-	testbed_write(tb, "sys/fs/ext4/pmem0/journal_task", "77\n");
-	testbed_mkdir(tb, "proc/77");
-	testbed_write(tb, "proc/77/comm", "jbd2/pmem1\n");
 	check(state, "region1", "log ext4 on pmem1\n  mount ext4 on pmem1 /data\n");
 }
 
@@ -351,7 +364,7 @@ static void logical_volume_is_lvm(void **state)
 
 static void raid_array_is_md(void **state)
 {
-	add_block(*state, "md127", "9:127\n");
+	testbed_add_block(*state, "md127", "9:127\n");
 	testbed_mkdir(*state, "sys/devices/virtual/block/md127/md");
 	testbed_symlink(*state, "../../../../../../../../../virtual/block/md127",
 			"region0/namespace0.0/block/pmem0/holders/md127");
@@ -363,7 +376,7 @@ static void raid_array_is_md(void **state)
 
 static void device_that_nobody_knows_is_block(void **state)
 {
-	add_block(*state, "bcache0", "252:0\n");
+	testbed_add_block(*state, "bcache0", "252:0\n");
 	testbed_symlink(*state, "../../../../../../../../../virtual/block/bcache0",
 			"region0/namespace0.0/block/pmem0/holders/bcache0");
 	testbed_set_mounts(*state, "27 1 252:0 / /cached rw - ext4 /dev/bcache0 rw\n");
@@ -435,7 +448,7 @@ static void loop_device_on_a_file_is_followed(void **state)
 	assert_true(asprintf(&text, "%s30 1 7:0 / /image rw - ext4 /dev/loop0 rw\n", mounts) > 0);
 	testbed_write(*state, "proc/self/mountinfo", text);
 	free(text);
-	add_loop(*state, "loop0", "7:0\n", file);
+	testbed_add_loop(*state, "loop0", "7:0\n", file);
 	root[strlen(root) - 1] = '\0';
 	assert_true(asprintf(&text, "mount ext4 on pmem0 %s\n  loop loop0 on pmem0 %s\n"
 			     "    mount ext4 on loop0 /image\n", root, file) > 0);
@@ -449,7 +462,7 @@ static void loop_device_on_a_file_is_followed(void **state)
 /* It does not claim the device, so somebody else still may. */
 static void loop_device_on_the_device(void **state)
 {
-	add_loop(*state, "loop0", "7:0\n", "/dev/pmem0");
+	testbed_add_loop(*state, "loop0", "7:0\n", "/dev/pmem0");
 	testbed_set_mounts(*state, "30 1 7:0 / /image rw - ext4 /dev/loop0 rw\n");
 	check(state, "region0",
 	      "loop loop0 on pmem0 /dev/pmem0\n  mount ext4 on loop0 /image\n");
@@ -462,7 +475,7 @@ static void loop_device_on_the_device(void **state)
 
 static void loop_device_that_is_not_in_use_is_left_out(void **state)
 {
-	add_block(*state, "loop0", "7:0\n");
+	testbed_add_block(*state, "loop0", "7:0\n");
 	check(state, "region0", "");
 }
 
@@ -627,6 +640,15 @@ static void processes_of_another_namespace_are_missing(void **state)
 	check_missing(state, "region0", "", "outside of this PID namespace");
 }
 
+/* There is "mnt" in "ns" all the same; without it, it is not known what there is. */
+static void kernel_without_pid_namespaces_hides_none(void **state)
+{
+	testbed_remove(*state, "proc/self/ns/pid");
+	check(state, "region0", "");
+	testbed_remove(*state, "proc/self/ns/mnt");
+	check_missing(state, "region0", "", "outside of this PID namespace");
+}
+
 static void procfs_that_is_not_there_is_missing(void **state)
 {
 	testbed_ctx(*state)->proc = "/nonexistent";
@@ -642,7 +664,7 @@ static void swap_that_cannot_be_told_is_missing(void **state)
 
 static void loop_device_that_cannot_be_told_is_missing(void **state)
 {
-	add_loop(*state, "loop0", "7:0\n", "/nonexistent/image (deleted)");
+	testbed_add_loop(*state, "loop0", "7:0\n", "/nonexistent/image (deleted)");
 	check_missing(state, "region0", "", "what loop0 lies on cannot be told");
 }
 
@@ -758,14 +780,19 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		t(region_that_nobody_uses_has_no_holder),
+		t(snapshot_is_shared_by_the_regions),
+		t(snapshot_is_incomplete_for_all),
 		t(mounted_file_system),
+		t(u3_mount_points_are_told_byte_by_byte),
 		t(bind_mounts_are_holders_of_their_own),
+		t(mount_tells_what_of_the_file_system_it_shows),
 		t(mount_without_barriers_drops_flushes),
 		t(mount_in_another_namespace_has_a_process),
 		t(mount_in_another_root_of_the_same_namespace_is_seen),
 		t(mount_that_several_namespaces_share_counts_once),
 		t(mount_of_btrfs_by_its_source),
 		t(mount_of_btrfs_by_its_second_device),
+		t(mount_of_btrfs_by_a_second_volume),
 		t(mount_of_several_devices_by_each_in_its_source),
 		t(external_log_of_xfs),
 		t(realtime_device_of_xfs),
@@ -799,6 +826,7 @@ int main(void)
 		t(mounts_that_may_not_be_seen_are_missing),
 		t(processes_that_are_hidden_are_missing),
 		t(processes_of_another_namespace_are_missing),
+		t(kernel_without_pid_namespaces_hides_none),
 		t(procfs_that_is_not_there_is_missing),
 		t(swap_that_cannot_be_told_is_missing),
 		t(loop_device_that_cannot_be_told_is_missing),

@@ -21,6 +21,7 @@
 
 /* What the child leaves for the test. */
 static struct notes {
+	pid_t caller;		/* the test leaves it for the child */
 	pid_t pid;
 	pid_t helper;
 	int descriptors;
@@ -37,6 +38,7 @@ static int setup(void **state)
 {
 	(void)state;
 	memset(notes, 0, sizeof(*notes));
+	notes->caller = getpid();
 	if (virtpmem_new(&ctx) < 0)
 		return -1;
 	null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -96,6 +98,13 @@ static int take_for_ever(int fd)
 	return 0;
 }
 
+static int signal_the_caller(int fd)
+{
+	notes->pid = (pid_t)syscall(SYS_getpid);
+	syscall(SYS_kill, notes->caller, SIGALRM);
+	return take_for_ever(fd);
+}
+
 static int be_killed(int fd)
 {
 	(void)fd;
@@ -111,12 +120,11 @@ static int hold_on(int fd)
 {
 	pid_t pid = (pid_t)syscall(SYS_clone, 0UL, 0UL, 0UL, 0UL, 0UL);
 
-	(void)fd;
 	if (!pid) {
+		notes->helper = (pid_t)syscall(SYS_getpid);
 		sleep_ms(60000);
 		syscall(SYS_exit_group, 0);
 	}
-	notes->helper = pid;
 	return take_for_ever(fd);
 }
 
@@ -177,16 +185,31 @@ static void u1_time_that_it_took_is_reported(void **state)
 	assert_true(outcome.elapsed_ns < UINT64_C(10000000000));
 }
 
+/*
+ * The time is over while @work runs, which has left a number in @begun by then. On a busy
+ * machine a short time can be over before the child has a processor.
+ */
+static void run_out_of_time(vp_work_fn work, const pid_t *begun, struct vp_outcome *outcome)
+{
+	unsigned int limit_ms = 25;
+
+	do {
+		uint64_t start = now_ms();
+
+		limit_ms *= 2;
+		assert_int_equal(vp_run_limited(ctx, work, null_fd, limit_ms, outcome), -ETIMEDOUT);
+		assert_true(now_ms() - start >= limit_ms);
+		assert_true(outcome->elapsed_ns >= limit_ms * UINT64_C(1000000));
+	} while (!*begun && !outcome->abandoned);
+}
+
 static void child_is_killed_when_the_time_is_over(void **state)
 {
 	struct vp_outcome outcome;
-	uint64_t start = now_ms();
 
 	(void)state;
-	assert_int_equal(vp_run_limited(ctx, take_for_ever, null_fd, 50, &outcome), -ETIMEDOUT);
-	assert_true(now_ms() - start >= 50);
+	run_out_of_time(take_for_ever, &notes->pid, &outcome);
 	assert_false(outcome.abandoned);
-	assert_true(outcome.elapsed_ns >= UINT64_C(50000000));
 	assert_int_equal(ctx->abandoned_count, 0);
 	assert_int_equal(kill(notes->pid, 0), -1);
 	assert_int_equal(errno, ESRCH);
@@ -198,9 +221,11 @@ static void child_that_cannot_be_killed_is_abandoned(void **state)
 	uint64_t start = now_ms();
 
 	(void)state;
-	assert_int_equal(vp_run_limited(ctx, hold_on, null_fd, 50, &outcome), -ETIMEDOUT);
+	run_out_of_time(hold_on, &notes->helper, &outcome);
 	assert_true(outcome.abandoned);
-	assert_true(now_ms() - start < 10000);
+	assert_true(now_ms() - start < 30000);
+	while (!notes->helper)
+		sleep_ms(1);
 	kill(notes->helper, SIGKILL);
 }
 
@@ -289,17 +314,6 @@ static void it_works_where_sigchld_is_ignored(void **state)
 	signal(SIGCHLD, SIG_DFL);
 }
 
-/* ITIMER_REAL is not inherited by the child. */
-static void alarm_in_50_ms(void)
-{
-	timer_t timer;
-	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM };
-	struct itimerspec spec = { .it_value = { .tv_nsec = 50000000 } };
-
-	assert_int_equal(timer_create(CLOCK_MONOTONIC, &event, &timer), 0);
-	assert_int_equal(timer_settime(timer, 0, &spec, NULL), 0);
-}
-
 static void signal_ends_the_wait(void **state)
 {
 	struct vp_outcome outcome;
@@ -307,8 +321,7 @@ static void signal_ends_the_wait(void **state)
 
 	(void)state;
 	handle(SIGALRM, SA_RESTART);
-	alarm_in_50_ms();
-	assert_int_equal(vp_run_limited(ctx, take_for_ever, null_fd, 60000, &outcome), -EINTR);
+	assert_int_equal(vp_run_limited(ctx, signal_the_caller, null_fd, 60000, &outcome), -EINTR);
 	assert_true(now_ms() - start < 30000);
 	assert_int_equal(signals, 1);
 	assert_int_equal(kill(notes->pid, 0), -1);
@@ -389,12 +402,12 @@ static void no_descriptor_is_left_open(void **state)
 	assert_int_equal(before, after);
 }
 
-static volatile bool stop;
+static bool stop;
 
 static void *use_the_heap(void *arg)
 {
 	(void)arg;
-	while (!stop) {
+	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
 		void *volatile p = malloc(100);
 
 		free(p);
@@ -413,7 +426,7 @@ static void it_works_beside_other_threads(void **state)
 	assert_int_equal(pthread_create(&thread, NULL, use_the_heap, NULL), 0);
 	for (i = 0; i < 100; i++)
 		assert_int_equal(vp_run_limited(ctx, succeed, null_fd, 10000, &outcome), 0);
-	stop = true;
+	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
 	pthread_join(thread, NULL);
 }
 

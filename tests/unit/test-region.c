@@ -147,6 +147,41 @@ static void referenced_region_keeps_its_context(void **state)
 	virtpmem_region_unref(region);
 }
 
+static void copy_outlives_the_region_and_its_context(void **state)
+{
+	struct virtpmem_region *copy, *region;
+	struct virtpmem_ctx *ctx, *other;
+	char *provider;
+
+	(void)state;
+	assert_int_equal(virtpmem_new(&ctx), 0);
+	assert_int_equal(virtpmem_new(&other), 0);
+	assert_int_equal(virtpmem_scan(ctx), 6);
+	region = virtpmem_region_get_first(ctx);
+	assert_int_equal(virtpmem_region_copy(region, other, &copy), 0);
+	assert_ptr_not_equal(copy, region);
+	virtpmem_unref(ctx);
+	virtpmem_unref(other);
+	assert_string_equal(virtpmem_region_get_devname(copy), "region0");
+	assert_string_equal(virtpmem_region_get_path(copy), "pci-0000:00:04.0");
+	assert_int_equal(virtpmem_region_get_id(copy), 0);
+	assert_null(virtpmem_region_get_next(copy));
+	assert_int_equal(virtpmem_region_get_provider(copy, &provider), 0);
+	free(provider);
+	assert_null(virtpmem_region_unref(copy));
+}
+
+/* U6: nor is a copy one of what has the name now. */
+static void u6_copy_of_a_region_that_has_gone_is_enodev(void **state)
+{
+	struct virtpmem_region *region = testbed_region(*state, "region0"), *copy = NULL;
+
+	testbed_remove_region(*state, "region0");
+	testbed_symlink(*state, "region1", "sys/bus/nd/devices/region0");
+	assert_int_equal(virtpmem_region_copy(region, testbed_ctx(*state), &copy), -ENODEV);
+	assert_null(copy);
+}
+
 /* U6: what was opened at the scan is asked, not what has the name now. */
 static void u6_region_of_the_same_name_is_not_the_same_region(void **state)
 {
@@ -339,6 +374,8 @@ int main(void)
 		t(failed_scan_leaves_the_list_as_it_was, "in-tree-6.12"),
 		t(referenced_region_stays_valid_after_the_next_scan, "in-tree-6.12"),
 		t(referenced_region_keeps_its_context, "in-tree-6.12"),
+		t(copy_outlives_the_region_and_its_context, "in-tree-6.12"),
+		t(u6_copy_of_a_region_that_has_gone_is_enodev, "in-tree-6.12"),
 		t(u6_region_of_the_same_name_is_not_the_same_region, "in-tree-6.12"),
 		t(u6_region_that_came_back_in_the_same_place_is_another_one, "in-tree-6.12"),
 		t(region_that_has_gone_is_enodev, "in-tree-6.12"),

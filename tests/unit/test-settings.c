@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -227,12 +228,52 @@ static void u2_value_that_cannot_be_saved_is_told(void **state)
 	done(region);
 }
 
+/* Whoever may look into the directory can lock it, but not keep root waiting. */
+static void u2_locked_rules_are_told_after_a_while(void **state)
+{
+	struct virtpmem_region *region = region_of(*state);
+	char *path = testbed_path(*state, "rules");
+	struct virtpmem_plan *plan = NULL;
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(flock(fd, LOCK_EX), 0);
+	assert_int_equal(virtpmem_region_set_setting(region, VIRTPMEM_SETTING_ERROR_POLICY,
+						     "report", VIRTPMEM_SAVE, &plan), -EBUSY);
+	expect_plan(plan, "set error_policy done, save error_policy failed");
+	assert_true(testbed_logged(*state, "another process keeps it locked"));
+	close(fd);
+	assert_int_equal(virtpmem_region_set_setting(region, VIRTPMEM_SETTING_ERROR_POLICY,
+						     "report", VIRTPMEM_SAVE, NULL), 0);
+	free(path);
+	done(region);
+}
+
+/* As udev reads it: the last one counts, and none of a comment. */
+static void saved_value_is_what_udev_would_set(void **state)
+{
+	struct virtpmem_region *region = region_of(*state);
+	char *value = NULL;
+
+	testbed_write(*state, RULES, "# ATTR{virtio_pmem/error_policy}=\"no\"\n"
+		      "ATTR{virtio_pmem/error_policy}=\"report\"\n"
+		      "ATTR{virtio_pmem/error_policy}=\"latch\"\n"
+		      " #ATTR{virtio_pmem/error_policy}=\"report\"\n");
+	assert_int_equal(virtpmem_region_get_saved_setting(region, VIRTPMEM_SETTING_ERROR_POLICY,
+							   &value), 0);
+	assert_string_equal(value, "latch");
+	free(value);
+	done(region);
+}
+
 static void setting_that_the_driver_has_not_is_not_supported(void **state)
 {
 	struct virtpmem_region *region = region_of(*state);
 	struct virtpmem_plan *plan = NULL;
 	char *value = NULL;
 
+	testbed_write(*state, "region0/" GROUP_FILE(VIRTIO_PMEM_ATTR_QUIESCE_TIMEOUT_MS), "");
+	testbed_remove(*state, "region0/" GROUP_FILE(VIRTIO_PMEM_ATTR_QUIESCE_TIMEOUT_MS));
 	assert_int_equal(virtpmem_region_set_setting(region, VIRTPMEM_SETTING_QUIESCE_TIMEOUT_MS,
 						     "2000", 0, &plan), -EOPNOTSUPP);
 	expect_plan(plan, "set quiesce_timeout_ms failed");
@@ -264,7 +305,14 @@ static void every_name(void **state)
 	for (i = 0; i < VIRTPMEM_SETTING_COUNT; i++)
 		assert_non_null(virtpmem_setting_name((enum virtpmem_setting)i));
 	assert_null(virtpmem_setting_name(VIRTPMEM_SETTING_COUNT));
-	for (i = 0; i <= VIRTPMEM_STEP_VERIFY; i++)
+	assert_string_equal(virtpmem_setting_values(VIRTPMEM_SETTING_ERROR_POLICY),
+			    "latch or report");
+	assert_string_equal(virtpmem_setting_values(VIRTPMEM_SETTING_STALL_TIMEOUT_MS),
+			    "1000 to 600000");
+	assert_string_equal(virtpmem_setting_values(VIRTPMEM_SETTING_QUIESCE_TIMEOUT_MS),
+			    "1000 to 600000");
+	assert_null(virtpmem_setting_values(VIRTPMEM_SETTING_COUNT));
+	for (i = 0; i <= VIRTPMEM_STEP_ACKNOWLEDGE; i++)
 		assert_non_null(virtpmem_step_kind_name((enum virtpmem_step_kind)i));
 	assert_null(virtpmem_step_kind_name((enum virtpmem_step_kind)i));
 	for (i = 0; i <= VIRTPMEM_RESULT_UNDONE; i++)
@@ -285,6 +333,8 @@ int main(void)
 		t(forgotten_settings_leave_no_file, "virtpmem-6.12"),
 		t(u3_saved_value_that_is_none_is_told_and_replaced, "virtpmem-6.12"),
 		t(u2_value_that_cannot_be_saved_is_told, "virtpmem-6.12"),
+		t(u2_locked_rules_are_told_after_a_while, "virtpmem-6.12"),
+		t(saved_value_is_what_udev_would_set, "virtpmem-6.12"),
 		t(setting_that_the_driver_has_not_is_not_supported, "virtpmem-6.12"),
 		t(setting_of_another_driver_is_not_supported, "in-tree-6.12"),
 		cmocka_unit_test(every_name),

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "private.h"
+
 #define STATS	"region0/" GROUP_FILE(VIRTIO_PMEM_ATTR_FLUSH_STATS)
 
 static uint64_t size_of(struct virtpmem_region *region)
@@ -62,6 +64,42 @@ static void snapshot_keeps_errors_and_links(void **state)
 	assert_string_equal(module, again);
 	free(module);
 	free(again);
+}
+
+/* Whoever asks for the block device: the namespace, the way to flush, the holders. */
+static void snapshot_keeps_lists(void **state)
+{
+	struct virtpmem_region *region = testbed_region(*state, "region0");
+	char *proc = testbed_path(*state, "proc");
+	struct virtpmem_holders *holders;
+	enum virtpmem_flush_method method;
+	unsigned int count;
+
+	testbed_add_proc(*state);
+	testbed_ctx(*state)->proc = proc;
+	testbed_set_mounts(*state, "27 1 259:1 / /data rw - ext4 /dev/pmem0 rw\n");
+	assert_int_equal(virtpmem_region_snapshot_begin(region), 0);
+	assert_int_equal(virtpmem_region_get_namespace_count(region, &count), 0);
+	assert_int_equal(count, 1);
+	testbed_mkdir(*state, "region0/namespace0.9");
+	testbed_write(*state, "region0/namespace0.9/size", "4096\n");
+	testbed_write(*state, "region0/namespace0.9/holder", "\n");
+	testbed_mkdir(*state, "region0/namespace0.9/block");
+	testbed_remove(*state, "region0/deep_flush");
+	assert_int_equal(virtpmem_region_get_flush_method(region, &method, NULL), 0);
+	assert_int_equal(method, VIRTPMEM_FLUSH_BLOCK);
+	assert_int_equal(virtpmem_region_get_holders(region, 0, &holders), 0);
+	assert_non_null(virtpmem_holder_get_first(holders));
+	assert_null(virtpmem_holder_get_next(virtpmem_holder_get_first(holders)));
+	virtpmem_holders_unref(holders);
+	assert_false(testbed_logged(*state, "namespace0.9"));
+
+	virtpmem_region_snapshot_end(region);
+	assert_true(virtpmem_scan(testbed_ctx(*state)) > 0);
+	region = virtpmem_region_get_first(testbed_ctx(*state));
+	assert_int_equal(virtpmem_region_get_namespace_count(region, &count), 0);
+	assert_int_equal(count, 2);
+	free(proc);
 }
 
 static void snapshot_knows_the_driver(void **state)
@@ -172,6 +210,7 @@ int main(void)
 		t(snapshot_keeps_what_was_read_first),
 		t(snapshot_that_begins_again_is_another),
 		t(snapshot_keeps_errors_and_links),
+		t(snapshot_keeps_lists),
 		t(snapshot_knows_the_driver),
 		t(u1_flush_ends_the_snapshot),
 		t(statistics_are_read_again_in_place),

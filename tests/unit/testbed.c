@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -316,6 +317,131 @@ void testbed_add_proc(struct testbed *tb)
 	testbed_add_process(tb, "1", "mnt:[1]");
 	testbed_write(tb, "proc/swaps", "Filename\tType\tSize\tUsed\tPriority\n");
 	testbed_set_mounts(tb, "");
+}
+
+void testbed_add_btrfs(struct testbed *tb, const char *first, const char *second)
+{
+	static const char devices[] = "sys/fs/btrfs/6e5f/devices";
+
+	testbed_mkdir(tb, "sys/fs");
+	testbed_mkdir(tb, "sys/fs/btrfs");
+	testbed_mkdir(tb, "sys/fs/btrfs/6e5f");
+	testbed_mkdir(tb, devices);
+	testbed_symlink_in(tb, "elsewhere", devices, first);
+	testbed_symlink_in(tb, "elsewhere", devices, second);
+}
+
+void testbed_add_journal(struct testbed *tb, const char *log, const char *fs)
+{
+	char *dir = join("sys/fs/ext4", fs), *comm = join("jbd2", log), *line;
+
+	testbed_mkdir(tb, "proc/fs");
+	testbed_mkdir(tb, "proc/fs/jbd2");
+	testbed_mkdir_in(tb, "proc/fs/jbd2", log);
+	testbed_mkdir(tb, "sys/fs");
+	testbed_mkdir(tb, "sys/fs/ext4");
+	testbed_mkdir(tb, dir);
+	testbed_write_in(tb, dir, "journal_task", "77\n");
+	assert_true(asprintf(&line, "%s\n", comm) > 0);
+	testbed_mkdir(tb, "proc/77");
+	testbed_write(tb, "proc/77/comm", line);
+	free(line);
+	free(comm);
+	free(dir);
+}
+
+void testbed_add_block(struct testbed *tb, const char *name, const char *devno)
+{
+	char *dir = join("sys/devices/virtual/block", name);
+	char *target = join("../../devices/virtual/block", name);
+
+	testbed_mkdir(tb, "sys/devices/virtual");
+	testbed_mkdir(tb, "sys/devices/virtual/block");
+	testbed_mkdir(tb, dir);
+	testbed_mkdir_in(tb, dir, "holders");
+	testbed_write_in(tb, dir, "dev", devno);
+	testbed_write_in(tb, dir, "uevent", "");
+	testbed_symlink_in(tb, target, "sys/class/block", name);
+	free(target);
+	free(dir);
+}
+
+void testbed_add_loop(struct testbed *tb, const char *name, const char *devno, const char *file)
+{
+	char *dir = join("sys/devices/virtual/block", name), *line;
+
+	testbed_add_block(tb, name, devno);
+	assert_true(asprintf(&line, "%s\n", file) > 0);
+	testbed_mkdir_in(tb, dir, "loop");
+	testbed_write_in(tb, dir, "loop/backing_file", line);
+	free(line);
+	free(dir);
+}
+
+void testbed_add_block_node(struct testbed *tb, const char *name, const char *devno)
+{
+	char *node = join("dev", name), *number = strdup(devno);
+
+	testbed_write(tb, node, "");
+	/* By this bit umockdev knows the type of a node, and by the link its number. */
+	testbed_chmod(tb, node, S_ISVTX | 0644);
+	testbed_mkdir(tb, "dev/.node");
+	number[strcspn(number, "\n")] = '\0';
+	testbed_symlink_in(tb, number, "dev/.node", name);
+	free(number);
+	free(node);
+}
+
+bool testbed_statx(int dirfd, const char *path, struct statx *ret)
+{
+	struct stat st;
+	char target[64];
+	ssize_t n = readlinkat(dirfd, path, target, sizeof(target) - 1);
+
+	if (n < 0)
+		return false;
+	target[n] = '\0';
+	if (stat(target, &st) < 0)
+		return false;
+	memset(ret, 0, sizeof(*ret));
+	ret->stx_mode = (uint16_t)st.st_mode;
+	ret->stx_rdev_major = major(st.st_rdev);
+	ret->stx_rdev_minor = minor(st.st_rdev);
+	return true;
+}
+
+void testbed_add_bus_node(struct testbed *tb, unsigned int number)
+{
+	char *dir, *devno, *node, *link;
+
+	assert_true(asprintf(&dir, "sys/bus/nd/devices/region%u/../nd", number) > 0);
+	assert_true(asprintf(&node, "ndctl%u", number) > 0);
+	assert_true(asprintf(&devno, "245:%u\n", number) > 0);
+	testbed_mkdir(tb, dir);
+	testbed_mkdir_in(tb, dir, node);
+	link = testbed_path(tb, dir);
+	free(dir);
+	dir = realpath(link, NULL);
+	assert_non_null(dir);
+	free(link);
+	link = join(dir + strlen(tb->root), node);
+	testbed_write_in(tb, link + 1, "dev", devno);
+	testbed_symlink_in(tb, "../..", link + 1, "device");
+	testbed_mkdir(tb, "sys/class/nd");
+	free(dir);
+	dir = join("../..", link + strlen("/sys/"));
+	testbed_symlink_in(tb, dir, "sys/class/nd", node);
+	/* From this link umockdev knows the number of a device. */
+	testbed_write_in(tb, "dev", node, "");
+	testbed_mkdir(tb, "dev/.node");
+	*strchr(devno, '\n') = '\0';
+	testbed_symlink_in(tb, devno, "dev/.node", node);
+	testbed_mkdir(tb, "sys/dev/char");
+	testbed_symlink_in(tb, dir, "sys/dev/char", devno);
+	free(link);
+	free(node);
+	free(devno);
+	free(dir);
 }
 
 void testbed_remove_region(struct testbed *tb, const char *name)

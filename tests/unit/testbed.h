@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include <cmocka.h>
@@ -67,6 +68,30 @@ void testbed_add_proc(struct testbed *tb);
 void testbed_add_process(struct testbed *tb, const char *pid, const char *ns);
 /* What is mounted besides the root: lines of mountinfo. */
 void testbed_set_mounts(struct testbed *tb, const char *lines);
+
+/* A btrfs that lies on two block devices, as sysfs names them. */
+void testbed_add_btrfs(struct testbed *tb, const char *first, const char *second);
+/* An ext4 on the block device @fs, whose journal lies on @log. */
+void testbed_add_journal(struct testbed *tb, const char *log, const char *fs);
+
+/* A block device without a region; @devno is what its file "dev" holds. */
+void testbed_add_block(struct testbed *tb, const char *name, const char *devno);
+/* A loop device on @file. */
+void testbed_add_loop(struct testbed *tb, const char *name, const char *devno, const char *file);
+/* Its node in /dev. */
+void testbed_add_block_node(struct testbed *tb, const char *name, const char *devno);
+
+/*
+ * For the wraps of statx(), which umockdev does not know: what a process has open is a
+ * link, and leads to a node that umockdev shows. False: ask the kernel.
+ */
+bool testbed_statx(int dirfd, const char *path, struct statx *ret);
+
+/*
+ * /dev/ndctlN, the node of a region's bus, where N is @number, as for all of them in
+ * the recordings: it is the lock of the region, and libndctl looks for it.
+ */
+void testbed_add_bus_node(struct testbed *tb, unsigned int number);
 
 /* Takes a region away as an unbind does: its directory and its link on the bus. */
 void testbed_remove_region(struct testbed *tb, const char *name);

@@ -56,16 +56,19 @@ def offers(env, line, *words, exactly=False):
         check(sorted(got) == sorted(words), '%r offers %s, not %s' % (line, got, list(words)))
 
 
+def spelled(option):
+    return option['option'] + ('=' if 'argument' in option else '')
+
+
 def check_tables(machine, env):
     top = machine.run('help', '--json').json()
     offers(env, 'pmemctl ', *[c['name'] for c in top['commands']], exactly=True)
-    offers(env, 'pmemctl -', *[o['option'] for o in top['options']], exactly=True)
+    offers(env, 'pmemctl -', *map(spelled, top['options']), exactly=True)
     for command in top['commands']:
-        name, options = command['name'], []
-        for option in command['options']:
-            options.append(option['option'] + ('=' if 'argument' in option else ''))
-        offers(env, 'pmemctl %s -' % name, *options, exactly=True)
-        offers(env, 'pmemctl help %s' % name, name, exactly=True)
+        name = command['name']
+        offers(env, 'pmemctl %s -' % name, *map(spelled, command['options']), exactly=True)
+        offers(env, 'pmemctl help %s' % name, *[c['name'] for c in top['commands']
+                                                if c['name'].startswith(name)], exactly=True)
 
 
 def check_regions(machine, env):
@@ -76,7 +79,8 @@ def check_regions(machine, env):
         for ns in region['namespaces']:
             names.append(ns['dev'])
             names += [ns[key] for key in ('blockdev', 'chardev') if key in ns]
-    for command in ('list', 'status', 'flush', 'flush --timeout 5', 'list --json region1'):
+    for command in ('list', 'status', 'holders', 'flush', 'flush --timeout 5',
+                    'list --json region1', 'list --color never', 'stat', 'export', 'monitor', 'bench'):
         offers(env, 'pmemctl %s ' % command, *names, exactly=True)
     offers(env, 'pmemctl list region', *[r['dev'] for r in regions], exactly=True)
     offers(env, 'pmemctl list /dev/pmem', '/dev/pmem0', '/dev/pmem3s')
@@ -85,13 +89,29 @@ def check_regions(machine, env):
     offers(env, 'pmemctl list pci-0000:00:04', '04.0', exactly=True)
     offers(env, 'pmemctl flush --timeout ', exactly=True)
     offers(env, 'pmemctl version ', exactly=True)
+    # Here it is what follows the equals sign.
+    offers(env, 'pmemctl list --color=', 'always', 'auto', 'never', exactly=True)
+    offers(env, 'pmemctl list --color a', 'always', 'auto', exactly=True)
+    offers(env, 'pmemctl --color=n', 'never', exactly=True)
+    offers(env, 'pmemctl list -o dev,st', 'dev,state', exactly=True)
+    offers(env, 'pmemctl list --output=dev,st', 'dev,state', exactly=True)
+    offers(env, 'pmemctl status -o +hea', '+health', exactly=True)
+    offers(env, 'pmemctl list -o hea', exactly=True)
     offers(env, 'pmemctl nonsense ', exactly=True)
     offers(env, 'pmemctl list -- -', exactly=True)
     offers(env, 'pmemctl __', exactly=True)
+    offers(env, 'pmemctl set region', *[r['dev'] for r in regions], exactly=True)
+    offers(env, 'pmemctl set region0 s', 'stall_timeout_ms=', exactly=True)
+    offers(env, 'pmemctl freeze region0 -- ', exactly=True)
+    # Only a device that has no driver can be given one.
+    offers(env, 'pmemctl add ', exactly=True)
+    machine.remove('sys/bus/virtio/devices/virtio1/driver')
+    offers(env, 'pmemctl add ', 'pci-0000:00:05.0', exactly=True)
+    machine.restore()
 
 
 def read_until(fd, text, wanted):
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not re.search(wanted, text) and time.monotonic() < deadline:
         if select.select([fd], [], [], 0.2)[0]:
             text += os.read(fd, 4096).decode('utf-8', 'replace')

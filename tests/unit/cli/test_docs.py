@@ -12,6 +12,7 @@ import re
 import sys
 
 from machine import HERE, SOURCE_ROOT, Machine
+from schema import SCHEMA
 
 DOC = os.path.join(SOURCE_ROOT, 'Documentation')
 failures = []
@@ -31,6 +32,13 @@ def page(name):
     with open(path, encoding='utf-8') as f:
         text = f.read()
     return re.sub(r'(?m)^include::(\S+)\[\]$', lambda m: page(m[1]), text)
+
+
+def check_references(name):
+    """Pages that a page names are there; others' are others' business."""
+    for other, section in re.findall(r'\*(pmemctl(?:-[a-z]+)?)\*\((\d)\)', page(name)):
+        check(os.path.exists(os.path.join(DOC, '%s.%s.adoc' % (other, section))),
+              '%s names %s(%s), which is not there' % (name, other, section))
 
 
 def documented_options(text):
@@ -76,13 +84,39 @@ def golden_json():
         with open(path, encoding='utf-8') as f:
             text = f.read()
         for block in re.findall(r'(?ms)^-- stdout\n(\{\n.*?^\}\n)-- stderr', text):
-            yield json.loads(re.sub(r'":(AGE|TIME)', r'":0', block))
+            yield json.loads(re.sub(r'":(AGE|TIME|PID)', r'":0', block))
+        for line in re.findall(r'(?m)^\{".*\}$', text):
+            yield json.loads(re.sub(r'":(AGE|TIME|PID)', r'":0', line))
 
 
 def reason_ids():
     """The identifiers that the library's verdicts give to what is wrong."""
     with open(os.path.join(DOC, '..', 'lib', 'health.c'), encoding='utf-8') as f:
         return re.findall(r'\badd\(h, "(\w+)"', f.read())
+
+
+def error_codes():
+    """{'no_such_region': 3} from the table in error.c."""
+    with open(os.path.join(SOURCE_ROOT, 'cli', 'error.c'), encoding='utf-8') as f:
+        return {name: int(number) for name, number in re.findall(
+            r'\[ERROR_\w+\] = \{ "(\w+)", (\d+) \}', f.read())}
+
+
+def check_exit_statuses(overview, reference):
+    """The tables in pmemctl(1), pmemctl-json(5) and the schema are those of the code."""
+    codes = error_codes()
+    check(len(codes) > 10, 'found no codes in cli/error.c')
+    section = re.search(r'(?ms)^EXIT STATUS\n-+\n(.*?)^[A-Z ]+\n-+$', overview)[1]
+    documented = set(map(int, re.findall(r'(?m)^\*(\d+)\*::', section)))
+    with open(os.path.join(SOURCE_ROOT, 'cli', 'error.c'), encoding='utf-8') as f:
+        not_ours = int(re.search(r'\[ERROR_EXITS_COMMAND_LINE\] = (\d+),', f.read())[1])
+    actual = set(codes.values()) | {0, not_ours}
+    check(documented == actual, 'pmemctl.1 has the exit statuses %s, the code %s' % (
+        documented, actual))
+    words = {name: int(n) for name, n in re.findall(r'(?m)^\*(\w+)\* \((\d+)\)::$', reference)}
+    check(words == codes, 'pmemctl-json.5 has the codes %s, error.c %s' % (words, codes))
+    known = set(SCHEMA['$defs']['error']['properties']['code']['enum'])
+    check(known == set(codes), 'the schema has the codes %s, error.c %s' % (known, set(codes)))
 
 
 def main():
@@ -106,27 +140,31 @@ def main():
     for path in glob.glob(os.path.join(DOC, 'pmemctl*.[0-9].adoc')):
         name = os.path.basename(path)[:-len('.adoc')]
         check("'%s'" % name in built, 'Documentation/meson.build does not build %s' % name)
+        check_references(name + '.adoc')
 
     reference = page('pmemctl-json.5.adoc')
+    check_exit_statuses(overview, reference)
     names = {name for value in golden_json() for name in names_in(value)}
     check('regions' in names, 'no JSON was found in the golden files')
     for name in sorted(names):
         check('*%s*' % name in reference, 'pmemctl-json.5 does not describe "%s"' % name)
-    health = page('pmemctl-status.1.adoc')
+    health = page('pmemctl-health.1.adoc')
     reasons = reason_ids()
     check(len(reasons) > 10, 'found no reasons in lib/health.c')
     for reason in reasons:
-        check('*%s* (' % reason in health, 'pmemctl-status.1 lacks the reason %s' % reason)
+        check('*%s* (' % reason in health, 'pmemctl-health.1 lacks the reason %s' % reason)
     for value in golden_json():
         for error in value['errors']:
-            check('*%s* (%d)::' % (error['code'], error['exit']) in reference,
+            # Of a command line that runs through us our failures are 125, whatever they are.
+            check(error['exit'] == 125 or
+                  '*%s* (%d)::' % (error['code'], error['exit']) in reference,
                   'pmemctl-json.5 lacks the error %(code)s (%(exit)d)' % error)
             check('*%d*::' % error['exit'] in overview,
                   'pmemctl.1 lacks the exit status %d' % error['exit'])
         for region in value['regions']:
             for reason in region.get('health', {}).get('reasons', []):
                 check('*%s* (' % reason['code'] in health,
-                      'pmemctl-status.1 lacks the reason %s' % reason['code'])
+                      'pmemctl-health.1 lacks the reason %s' % reason['code'])
     for failure in failures:
         print('FAIL %s' % failure)
     print('%d commands, %d names in JSON, %d failures' % (len(top['commands']), len(names),
