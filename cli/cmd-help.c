@@ -4,10 +4,10 @@
  * options say.
  */
 
-#include "pmemctl.h"
+#include "columns.h"
 #include "util.h"
 
-static void add_options(struct record *list, const struct option_desc *o)
+static void describe_options(struct record *list, const struct option_desc *o)
 {
 	for (; o && o->name; o++) {
 		struct record *r = record_add(list, NULL, RECORD_OBJECT);
@@ -23,17 +23,33 @@ static void add_options(struct record *list, const struct option_desc *o)
 	}
 }
 
+static void add_examples(struct record *list, const struct example *e)
+{
+	for (; e && e->command; e++) {
+		struct record *r = record_add(list, NULL, RECORD_OBJECT);
+		_cleanup_free_ char *command = xasprintf("pmemctl %s", e->command);
+
+		record_add_string(r, "example", command);
+		record_add_string(r, "help", e->what);
+	}
+}
+
 static char *usage_of(const struct command *c)
 {
 	static const char *const words[] = {
 		[OPERANDS_NONE] = "",
 		[OPERANDS_REGIONS] = " [REGION...]",
+		[OPERANDS_REGIONS_INTERVAL] = " [REGION...] [INTERVAL [COUNT]]",
 		[OPERANDS_SOME_REGIONS] = " REGION...|all",
+		[OPERANDS_COMMAND_LINE] = " REGION...|all",
+		[OPERANDS_SETTINGS] = " REGION|all [NAME[=VALUE]...]",
+		[OPERANDS_PATHS] = " PATH...",
 		[OPERANDS_COMMAND] = " [COMMAND]",
 		[OPERANDS_RAW] = " [WORD...]",
 	};
 
-	return xasprintf("pmemctl %s%s [OPTION...]", c->name, words[c->operands]);
+	return xasprintf("pmemctl %s%s [OPTION...]%s", c->name, words[c->operands],
+			 c->operands == OPERANDS_COMMAND_LINE ? " [-- COMMAND...]" : "");
 }
 
 static void add_command(struct record *list, const struct command *c)
@@ -45,8 +61,11 @@ static void add_command(struct record *list, const struct command *c)
 	record_add_string(r, "usage", usage);
 	record_add_string(r, "summary", c->summary);
 	options = record_add(r, "options", RECORD_ARRAY);
-	add_options(options, c->options);
-	add_options(options, common_options);
+	describe_options(options, c->options);
+	describe_options(options, common_options);
+	if (c->columns)
+		columns_add(c, record_add(r, "columns", RECORD_ARRAY));
+	add_examples(record_add(r, "examples", RECORD_ARRAY), c->examples);
 }
 
 /* The command that help is wanted of: of itself only if so asked. */
@@ -78,6 +97,6 @@ void cmd_help(struct pmemctl *p)
 		if (!c->hidden)
 			add_command(list, c);
 	options = record_add(p->out.top, "options", RECORD_ARRAY);
-	add_options(options, common_options);
-	add_options(options, global_options);
+	describe_options(options, common_options);
+	describe_options(options, global_options);
 }

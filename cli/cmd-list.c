@@ -2,7 +2,14 @@
 /*
  * pmemctl list: the regions, one a line.
  */
+#include "columns.h"
 #include "regions.h"
+
+const struct option_desc list_options[] = {
+	OPTION_OF_COLUMNS,
+	OPTIONS_OF_TABLES,
+	{ .name = NULL },
+};
 
 static void list_region(struct pmemctl *p, struct virtpmem_region *region)
 {
@@ -14,5 +21,6 @@ static void list_region(struct pmemctl *p, struct virtpmem_region *region)
 
 void cmd_list(struct pmemctl *p)
 {
-	regions_each(p, list_region);
+	if (columns_choose(p))
+		regions_each(p, list_region);
 }

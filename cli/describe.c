@@ -9,19 +9,7 @@
 #include "regions.h"
 #include "util.h"
 
-/* What is being described. */
-struct reader {
-	struct pmemctl *p;
-	struct virtpmem_region *region;
-	bool gone;
-};
-
-/*
- * Looks at the result of a call of the library. What is not there is left out
- * silently. A region that is gone is one error, however many calls find it out.
- * Returns: true if there is a value.
- */
-static bool got(struct reader *rd, const char *what, int err)
+bool reader_got(struct reader *rd, const char *what, int err)
 {
 	struct pmemctl *p = rd->p;
 	const char *dev = virtpmem_region_get_devname(rd->region);
@@ -52,9 +40,10 @@ static void add_size(struct reader *rd, struct record *r)
 {
 	uint64_t bytes;
 
-	if (got(rd, "size", virtpmem_region_get_size(rd->region, &bytes)))
+	if (reader_got(rd, "size", virtpmem_region_get_size(rd->region, &bytes)))
 		record_add_uint(r, "size", bytes);
-	if (got(rd, "available_size", virtpmem_region_get_available_size(rd->region, &bytes)))
+	if (reader_got(rd, "available_size",
+		       virtpmem_region_get_available_size(rd->region, &bytes)))
 		record_add_uint(r, "available_size", bytes);
 }
 
@@ -64,14 +53,15 @@ static void add_identity(struct reader *rd, struct record *r)
 	_cleanup_free_ char *domain = NULL, *provider = NULL;
 	int node;
 
-	if (got(rd, "type", virtpmem_region_get_type(rd->region, &type)))
+	if (reader_got(rd, "type", virtpmem_region_get_type(rd->region, &type)))
 		record_add_string(r, "type", virtpmem_region_type_name(type));
-	if (got(rd, "numa_node", virtpmem_region_get_numa_node(rd->region, &node)) && node >= 0)
+	if (reader_got(rd, "numa_node", virtpmem_region_get_numa_node(rd->region, &node)) &&
+	    node >= 0)
 		record_add_int(r, "numa_node", node);
-	if (got(rd, "persistence_domain",
+	if (reader_got(rd, "persistence_domain",
 		virtpmem_region_get_persistence_domain(rd->region, &domain)))
 		record_add_string(r, "persistence_domain", domain);
-	if (got(rd, "provider", virtpmem_region_get_provider(rd->region, &provider)))
+	if (reader_got(rd, "provider", virtpmem_region_get_provider(rd->region, &provider)))
 		record_add_string(r, "provider", provider);
 }
 
@@ -81,11 +71,11 @@ static void add_address(struct reader *rd, struct record *r)
 	bool read_only;
 	int err;
 
-	if (got(rd, "read_only", virtpmem_region_get_read_only(rd->region, &read_only)))
+	if (reader_got(rd, "read_only", virtpmem_region_get_read_only(rd->region, &read_only)))
 		record_add_bool(r, "read_only", read_only);
 	/* Physical addresses are for root: to be without them is no failure. */
 	err = virtpmem_region_get_resource(rd->region, &address);
-	if (err != -EACCES && err != -EPERM && got(rd, "resource", err))
+	if (err != -EACCES && err != -EPERM && reader_got(rd, "resource", err))
 		record_add_uint(r, "resource", address);
 }
 
@@ -96,7 +86,7 @@ static void add_method(struct reader *rd, struct record *flush)
 	enum virtpmem_flush_method method;
 	_cleanup_free_ char *reason = NULL;
 
-	if (!got(rd, "flush method",
+	if (!reader_got(rd, "flush method",
 		 virtpmem_region_get_flush_method(rd->region, &method, &reason)))
 		return;
 	record_add_string(flush, "method", virtpmem_flush_method_name(method));
@@ -109,11 +99,12 @@ static void add_module(struct reader *rd, struct record *flush)
 	_cleanup_free_ char *module = NULL, *version = NULL;
 	unsigned int abi;
 
-	if (got(rd, "module", virtpmem_region_get_module(rd->region, &module)))
+	if (reader_got(rd, "module", virtpmem_region_get_module(rd->region, &module)))
 		record_add_string(flush, "module", module);
-	if (got(rd, "driver_version", virtpmem_region_get_module_version(rd->region, &version)))
+	if (reader_got(rd, "driver_version",
+		       virtpmem_region_get_module_version(rd->region, &version)))
 		record_add_string(flush, "driver_version", version);
-	if (got(rd, "abi", virtpmem_region_get_abi(rd->region, &abi)))
+	if (reader_got(rd, "abi", virtpmem_region_get_abi(rd->region, &abi)))
 		record_add_uint(flush, "abi", abi);
 }
 
@@ -122,11 +113,11 @@ static void add_state(struct reader *rd, struct record *flush)
 	_cleanup_free_ char *reason = NULL;
 	enum virtpmem_state state;
 
-	if (!got(rd, "state", virtpmem_region_get_state(rd->region, &state)))
+	if (!reader_got(rd, "state", virtpmem_region_get_state(rd->region, &state)))
 		return;
 	record_add_string(flush, "state", virtpmem_state_name(state));
 	if (state == VIRTPMEM_STATE_BROKEN &&
-	    got(rd, "broken_reason", virtpmem_region_get_broken_reason(rd->region, &reason)))
+	    reader_got(rd, "broken_reason", virtpmem_region_get_broken_reason(rd->region, &reason)))
 		record_add_string(flush, "broken_reason", reason);
 }
 
@@ -144,10 +135,10 @@ static void add_queue(struct reader *rd, struct record *flush)
 	uint64_t value;
 	size_t i;
 
-	if (got(rd, "error_policy", virtpmem_region_get_error_policy(rd->region, &policy)))
+	if (reader_got(rd, "error_policy", virtpmem_region_get_error_policy(rd->region, &policy)))
 		record_add_string(flush, "error_policy", policy);
 	for (i = 0; i < ARRAY_SIZE(values); i++)
-		if (got(rd, values[i].name, values[i].get(rd->region, &value)))
+		if (reader_got(rd, values[i].name, values[i].get(rd->region, &value)))
 			record_add_uint(flush, values[i].name, value);
 }
 
@@ -182,7 +173,7 @@ static void add_stats(struct reader *rd, struct record *flush)
 	unsigned int id;
 	uint64_t value;
 
-	if (!got(rd, "flush_stats", virtpmem_region_get_stats(rd->region, &stats)))
+	if (!reader_got(rd, "flush_stats", virtpmem_region_get_stats(rd->region, &stats)))
 		return;
 	add_age(flush, "state_age_ns", stats, VIRTPMEM_STAT_LAST_CHANGE_NS);
 	for (id = 0; id < VIRTPMEM_STAT_COUNT; id++)
@@ -195,6 +186,26 @@ static void add_stats(struct reader *rd, struct record *flush)
 	add_age(flush, "last_failure_age_ns", stats, VIRTPMEM_STAT_LAST_FAILURE_NS);
 }
 
+/* Of the bin that the slowest of a hundred falls into, the lower bound. */
+static void add_p99(struct record *flush, const struct virtpmem_histogram *hist)
+{
+	unsigned int i, bins = virtpmem_histogram_get_bins(hist);
+	uint64_t lower, upper, count, total = 0, seen = 0;
+
+	for (i = 0; i < bins; i++)
+		if (virtpmem_histogram_get_bin(hist, i, &lower, &upper, &count) >= 0)
+			total += count;
+	for (i = bins; total && i-- > 0;) {
+		if (virtpmem_histogram_get_bin(hist, i, &lower, &upper, &count) < 0)
+			continue;
+		seen += count;
+		if (seen >= total / 100 + 1) {
+			record_add_uint(flush, "host_p99_us", lower);
+			return;
+		}
+	}
+}
+
 static void add_latency(struct reader *rd, struct record *flush)
 {
 	_cleanup_virtpmem_histogram_unref_ struct virtpmem_histogram *hist = NULL;
@@ -202,8 +213,10 @@ static void add_latency(struct reader *rd, struct record *flush)
 	struct record *latency;
 	unsigned int i;
 
-	if (!got(rd, "flush_latency", virtpmem_region_get_latency_histogram(rd->region, &hist)))
+	if (!reader_got(rd, "flush_latency",
+			virtpmem_region_get_latency_histogram(rd->region, &hist)))
 		return;
+	add_p99(flush, hist);
 	latency = record_add(flush, "latency", RECORD_ARRAY);
 	for (i = 0; i < virtpmem_histogram_get_bins(hist); i++) {
 		struct record *bin;
@@ -226,7 +239,7 @@ static void add_flush(struct reader *rd, struct record *r, bool full)
 
 	if (full)
 		add_method(rd, flush);
-	if (got(rd, "driver", virtpmem_region_get_driver(rd->region, &driver))) {
+	if (reader_got(rd, "driver", virtpmem_region_get_driver(rd->region, &driver))) {
 		record_add_string(flush, "driver", virtpmem_driver_name(driver));
 		ours = driver == VIRTPMEM_DRIVER_VIRTPMEM;
 	}
@@ -244,6 +257,19 @@ static void add_flush(struct reader *rd, struct record *r, bool full)
 
 /* ---------------------------------------------------------- namespaces */
 
+/* Whether a file system there can be mounted with DAX, and if not, why. */
+static void add_dax(struct reader *rd, struct virtpmem_namespace *ns, struct record *r)
+{
+	_cleanup_free_ char *reason = NULL;
+	bool dax;
+
+	if (!reader_got(rd, "namespace's DAX", virtpmem_namespace_get_dax(ns, &dax, &reason)))
+		return;
+	record_add_bool(r, "dax", dax);
+	if (reason)
+		record_add_string(r, "dax_reason", reason);
+}
+
 static void add_namespace(struct reader *rd, struct virtpmem_namespace *ns,
 			  struct record *namespaces, bool full)
 {
@@ -254,17 +280,19 @@ static void add_namespace(struct reader *rd, struct virtpmem_namespace *ns,
 	uint64_t size;
 
 	record_add_string(r, "dev", virtpmem_namespace_get_devname(ns));
-	if (got(rd, "namespace's mode", virtpmem_namespace_get_mode(ns, &mode)))
+	if (reader_got(rd, "namespace's mode", virtpmem_namespace_get_mode(ns, &mode)))
 		record_add_string(r, "mode", virtpmem_mode_name(mode));
-	if (got(rd, "namespace's size", virtpmem_namespace_get_size(ns, &size)))
+	if (reader_got(rd, "namespace's size", virtpmem_namespace_get_size(ns, &size)))
 		record_add_uint(r, "size", size);
 	if ((name = virtpmem_namespace_get_blockdev(ns)))
 		record_add_string(r, "blockdev", name);
 	if ((name = virtpmem_namespace_get_daxdev(ns)))
 		record_add_string(r, "chardev", name);
-	if (full && got(rd, "write cache", virtpmem_namespace_get_write_cache(ns, &cache)))
+	if (full && reader_got(rd, "write cache", virtpmem_namespace_get_write_cache(ns, &cache)))
 		record_add_string(r, "write_cache",
 				  cache == VIRTPMEM_WRITE_BACK ? "write back" : "write through");
+	if (full)
+		add_dax(rd, ns, r);
 }
 
 static void add_namespaces(struct reader *rd, struct record *r, bool full)
@@ -273,7 +301,7 @@ static void add_namespaces(struct reader *rd, struct record *r, bool full)
 	struct record *namespaces;
 	unsigned int count;
 
-	if (!got(rd, "namespaces", virtpmem_region_get_namespace_count(rd->region, &count)))
+	if (!reader_got(rd, "namespaces", virtpmem_region_get_namespace_count(rd->region, &count)))
 		return;
 	namespaces = record_add(r, "namespaces", RECORD_ARRAY);
 	virtpmem_namespace_foreach (rd->region, ns)
@@ -293,12 +321,17 @@ struct record *regions_describe(struct pmemctl *p, struct virtpmem_region *regio
 		record_add_string(r, "path", path);
 	if (how == DESCRIBE_NAMES)
 		return r;
+	if (how == DESCRIBE_STATE) {
+		add_flush(&rd, r, false);
+		goto done;
+	}
 	add_size(&rd, r);
 	add_identity(&rd, r);
 	if (full)
 		add_address(&rd, r);
 	add_flush(&rd, r, full);
 	add_namespaces(&rd, r, full);
+done:
 	if (!rd.gone)
 		return r;
 	record_free(r);

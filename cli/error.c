@@ -23,9 +23,20 @@ static const struct {
 	[ERROR_BUSY] = { "busy", 5 },
 	[ERROR_TIMED_OUT] = { "timed_out", 6 },
 	[ERROR_BROKEN] = { "broken", 7 },
+	[ERROR_DATA_LOSS] = { "data_loss", 7 },
 	[ERROR_FLUSH_FAILED] = { "flush_failed", 7 },
+	[ERROR_UNHEALTHY] = { "unhealthy", 7 },
 	[ERROR_INTERRUPTED] = { "interrupted", 130 },
 };
+
+/* Who runs us may take most numbers for something else: then all failures have one. */
+static const int all_exit[] = {
+	[ERROR_EXITS_OWN] = 0,
+	[ERROR_EXITS_COMMAND_LINE] = 125,
+	[ERROR_EXITS_NAGIOS] = 3,
+};
+
+static enum error_exits exits;
 
 static const struct {
 	int err;
@@ -34,6 +45,7 @@ static const struct {
 } errnos[] = {
 	{ EACCES, ERROR_PERMISSION, "permission denied" },
 	{ EPERM, ERROR_PERMISSION, "not permitted" },
+	{ EROFS, ERROR_PERMISSION, "its file system is mounted read-only" },
 	{ EBADMSG, ERROR_BAD_DATA, "the kernel's file does not hold what it should" },
 	{ EINVAL, ERROR_USAGE, "invalid argument" },
 	{ ENOTUNIQ, ERROR_AMBIGUOUS, "the name fits several regions" },
@@ -51,9 +63,14 @@ const char *error_name(enum error_code code)
 	return codes[code].name;
 }
 
+void error_set_exits(enum error_exits to)
+{
+	exits = to;
+}
+
 int error_exit(enum error_code code)
 {
-	return codes[code].exit;
+	return all_exit[exits] ? all_exit[exits] : codes[code].exit;
 }
 
 enum error_code error_from_errno(int err)
@@ -64,6 +81,11 @@ enum error_code error_from_errno(int err)
 		if (errnos[i].err == -err)
 			return errnos[i].code;
 	return ERROR_FAILED;
+}
+
+enum error_code error_of_file(int err)
+{
+	return error_from_errno(err) == ERROR_PERMISSION ? ERROR_PERMISSION : ERROR_FAILED;
 }
 
 const char *error_text(int err)

@@ -11,16 +11,23 @@
 #include "suggest.h"
 #include "util.h"
 
+static const char *const color_values[] = { "always", "auto", "never", NULL };
+
 const struct option_desc common_options[] = {
-	{ OPTION_JSON, 'j', "json", NULL, "print one JSON object, see pmemctl-json(5)" },
-	{ OPTION_HUMAN, 'u', "human", NULL, "with --json, print sizes and times with a unit" },
-	{ OPTION_HELP, 'h', "help", NULL, "show this help" },
+	{ OPTION_JSON, 'j', "json", NULL, "print one JSON object, see pmemctl-json(5)", NULL },
+	{ OPTION_HUMAN, 'u', "human", NULL, "with --json, print sizes and times with a unit",
+	  NULL },
+	{ OPTION_SI, '\0', "si", NULL, "in text, print sizes in powers of 1000: MB, not MiB",
+	  NULL },
+	{ OPTION_COLOR, '\0', "color", "WHEN", "use colour: always, never, or auto (the default)",
+	  color_values },
+	{ OPTION_HELP, 'h', "help", NULL, "show this help", NULL },
 	{ .name = NULL },
 };
 
 /* Only before a command. */
 const struct option_desc global_options[] = {
-	{ OPTION_VERSION, '\0', "version", NULL, "show the version" },
+	{ OPTION_VERSION, '\0', "version", NULL, "show the versions", NULL },
 	{ .name = NULL },
 };
 
@@ -89,6 +96,29 @@ static void unknown_option(struct pmemctl *p, const char *name, size_t len)
 		      command_name(p), p->command ? " " : "");
 }
 
+/* The argument of an option that takes one of some words, or a file. */
+static void check_value(struct pmemctl *p, const struct option_desc *o)
+{
+	const char *value = p->option[o->id];
+	_cleanup_free_ char *words = NULL;
+	const char *const *v;
+
+	if (value && !*value && o->argument && streq(o->argument, "FILE"))
+		usage(p, "option '--%s' needs the name of a file, not ''", o->name);
+	if (!value || !o->values)
+		return;
+	for (v = o->values; *v; v++)
+		if (streq(*v, value))
+			return;
+	words = xstrdup("");
+	for (v = o->values; *v; v++) {
+		char *longer = xasprintf("%s%s%s", words, *words ? ", " : "", *v);
+		free(words);
+		words = longer;
+	}
+	usage(p, "option '--%s' takes one of %s, not '%s'", o->name, words, value);
+}
+
 static void long_option(struct parser *ps, const char *name)
 {
 	size_t len = strcspn(name, "=");
@@ -108,6 +138,8 @@ static void long_option(struct parser *ps, const char *name)
 		usage(ps->p, "option '--%s' needs an argument: --%s %s", o->name, o->name,
 		      o->argument);
 	}
+	if (o)
+		check_value(ps->p, o);
 }
 
 static void short_options(struct parser *ps, const char *letters)
@@ -131,6 +163,7 @@ static void short_options(struct parser *ps, const char *letters)
 		else
 			usage(ps->p, "option '-%c' needs an argument: --%s %s", o->letter, o->name,
 			      o->argument);
+		check_value(ps->p, o);
 		return;
 	}
 }
@@ -150,7 +183,7 @@ static void unknown_command(struct pmemctl *p, const char *name)
 		usage(p, "unknown command '%s'; 'pmemctl help' shows the commands", name);
 }
 
-static void operand(struct parser *ps, const char *word)
+static void operand(struct parser *ps, char *word)
 {
 	struct pmemctl *p = ps->p;
 
@@ -187,36 +220,95 @@ static void check_operands(struct pmemctl *p)
 		else if (p->operand_count && !command_find(p->operands[0]))
 			unknown_command(p, p->operands[0]);
 		break;
+	case OPERANDS_PATHS:
+		if (!p->operand_count)
+			usage(p, "'pmemctl %s' needs the path of a device, such as "
+				 "pci-0000:00:04.0", p->command->name);
+		break;
 	case OPERANDS_SOME_REGIONS:
+	case OPERANDS_COMMAND_LINE:
+	case OPERANDS_SETTINGS:
 		if (!p->operand_count)
 			usage(p, "'pmemctl %s' needs a region, or 'all'; 'pmemctl list' shows the "
 				 "regions", p->command->name);
 		break;
 	case OPERANDS_REGIONS:
+	case OPERANDS_REGIONS_INTERVAL:
 	case OPERANDS_RAW:
 		break;
 	}
 }
 
+/* After "--" come operands, or a command line that is not ours to look at. */
+static bool rest_is_operands(struct parser *ps)
+{
+	struct pmemctl *p = ps->p;
+
+	if (!p->command || p->command->operands != OPERANDS_COMMAND_LINE)
+		return true;
+	if (*ps->arg)
+		p->command_line = ps->arg;
+	else
+		usage(p, "after '--' a command is missing, such as 'pmemctl %s region0 -- sync'",
+		      p->command->name);
+	while (*ps->arg)
+		ps->arg++;
+	return true;
+}
+
+static void choose_exits(const struct pmemctl *p)
+{
+	if (p->command_line)
+		error_set_exits(ERROR_EXITS_COMMAND_LINE);
+	else if (p->option[OPTION_NAGIOS] && !p->option[OPTION_JSON])
+		error_set_exits(ERROR_EXITS_NAGIOS);
+	else
+		error_set_exits(ERROR_EXITS_OWN);
+}
+
+/* As choose_exits() will, by what the words look like. */
+static void guess_exits(char **words)
+{
+	const struct command *command = NULL;
+	enum error_exits exits = ERROR_EXITS_OWN;
+
+	for (; *words && !streq(*words, "--"); words++) {
+		if (!command && **words != '-')
+			command = command_find(*words);
+		if (streq(*words, "--nagios"))
+			exits = ERROR_EXITS_NAGIOS;
+	}
+	if (*words && words[1] && command && command->operands == OPERANDS_COMMAND_LINE)
+		exits = ERROR_EXITS_COMMAND_LINE;
+	error_set_exits(exits);
+}
+
+/*
+ * Without memory, too, it exits as the options say: only what is said of a mistake
+ * is allocated here, and until all words are known the exits are guessed.
+ */
 void options_parse(struct pmemctl *p, int argc, char **argv)
 {
 	struct parser ps = { .p = p, .arg = argv + !!argc };
 	bool only_operands = false;
-	const char *word;
+	char *word;
 
-	p->operands = xcalloc((size_t)argc, sizeof(*p->operands));
+	guess_exits(ps.arg);
+	/* One comes after the place that it moves to: the first word is the command. */
+	p->operands = argv;
 	while ((word = *ps.arg)) {
 		ps.arg++;
 		if (only_operands || word[0] != '-' || !word[1] ||
 		    (p->command && p->command->operands == OPERANDS_RAW))
 			operand(&ps, word);
 		else if (streq(word, "--"))
-			only_operands = true;
+			only_operands = rest_is_operands(&ps);
 		else if (word[1] == '-')
 			long_option(&ps, word + 2);
 		else
 			short_options(&ps, word + 1);
 	}
+	choose_exits(p);
 	check_operands(p);
 }
 
@@ -249,4 +341,37 @@ bool option_parse_seconds(const char *text, unsigned int *ms)
 		return false;
 	*ms = (unsigned int)value;
 	return true;
+}
+
+/* A decimal number from 1 to UINT32_MAX. */
+bool option_parse_count(const char *text, unsigned int *count)
+{
+	uint64_t value = 0;
+
+	if (!*text)
+		return false;
+	for (; *text; text++) {
+		if (*text < '0' || *text > '9')
+			return false;
+		value = value * 10 + (uint64_t)(*text - '0');
+		if (value > UINT32_MAX)
+			return false;
+	}
+	*count = (unsigned int)value;
+	return value;
+}
+
+bool option_seconds(struct pmemctl *p, enum option_id id, unsigned int *ms)
+{
+	const char *text = p->option[id];
+	const struct option_desc *o = p->command->options;
+
+	if (!text || option_parse_seconds(text, ms))
+		return true;
+	while (o->id != id)
+		o++;
+	output_error(&p->out, NULL, ERROR_USAGE,
+		     "--%s needs seconds from 0.001 to 4294967, such as 5 or 0.25, not '%s'",
+		     o->name, text);
+	return false;
 }

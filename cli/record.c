@@ -101,6 +101,8 @@ enum record_unit record_unit(const struct record *r)
 		{ "_bytes", UNIT_BYTES },
 		{ "_ns", UNIT_NS },
 		{ "_us", UNIT_US },
+		{ "address", UNIT_ADDRESS },
+		{ "_milli", UNIT_MILLI },
 	};
 	size_t len, i;
 

@@ -29,6 +29,8 @@ enum record_unit {
 	UNIT_BYTES,
 	UNIT_NS,
 	UNIT_US,
+	UNIT_ADDRESS, /* hexadecimal in text */
+	UNIT_MILLI, /* thousandths: what is a fraction is an integer, too */
 };
 
 struct record {

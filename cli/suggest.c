@@ -42,7 +42,10 @@ void suggest_start(struct suggestion *s, const char *word)
 {
 	s->word = word;
 	s->best = NULL;
-	s->distance = (unsigned int)strlen(word) / 3 + 2;
+	/* A letter of each three can be wrong. */
+	s->distance = ((unsigned int)strlen(word) + 1) / 3 + 1;
+	if (s->distance < 2)
+		s->distance = 2;
 }
 
 void suggest_consider(struct suggestion *s, const char *candidate)

@@ -91,6 +91,11 @@ static char *value_text(const struct record *r, bool plain)
 		return human_time(r->uint);
 	case UNIT_US:
 		return human_time(r->uint < UINT64_MAX / 1000 ? r->uint * 1000 : UINT64_MAX);
+	case UNIT_MILLI:
+		return xasprintf("%" PRIu64 ".%02u", r->uint / 1000,
+				 (unsigned int)(r->uint % 1000 / 10));
+	case UNIT_ADDRESS:
+		return xasprintf("0x%" PRIx64, r->uint);
 	case UNIT_NONE:
 		break;
 	}
@@ -106,18 +111,42 @@ static void append(char **text, const char *more, size_t len)
 	(*text)[old + len] = '\0';
 }
 
+/* {path=word}: whether the value is that word. */
+static bool is_word(const struct record *r, const char *path, size_t path_len, const char *word,
+		    size_t len)
+{
+	_cleanup_matches_ struct matches m = { 0 };
+	const struct record *value;
+
+	resolve_part(r, path, path_len, &m);
+	value = m.count ? m.r[0] : NULL;
+	return value && value->kind == RECORD_STRING && strlen(value->string) == len &&
+	       !memcmp(value->string, word, len);
+}
+
+static void replace(char *text, char old, char new)
+{
+	for (; *text; text++)
+		if (*text == old)
+			*text = new;
+}
+
 /* One {field}, without its braces. Returns: false if there is no value. */
 static bool expand_field(const struct record *r, const char *field, size_t len, char **text)
 {
-	const char *bar = memchr(field, '|', len);
+	const char *bar = memchr(field, '|', len), *equals = memchr(field, '=', len);
 	size_t path_len = bar ? (size_t)(bar - field) : len;
 	_cleanup_matches_ struct matches m = { 0 };
-	bool plain, test, several;
+	bool plain, test, spaces, several;
 	size_t i;
 
+	if (equals)
+		return is_word(r, field, (size_t)(equals - field), equals + 1,
+			       len - (size_t)(equals + 1 - field));
 	plain = path_len && field[path_len - 1] == '!';
 	test = path_len && field[path_len - 1] == '?';
-	path_len -= plain || test;
+	spaces = path_len && field[path_len - 1] == '~';
+	path_len -= plain || test || spaces;
 	several = memchr(field, '*', path_len);
 	resolve_part(r, field, path_len, &m);
 	if (!m.count || (!several && !m.r[0]))
@@ -133,6 +162,8 @@ static bool expand_field(const struct record *r, const char *field, size_t len, 
 	for (i = 0; i < m.count; i++) {
 		_cleanup_free_ char *value = m.r[i] ? value_text(m.r[i], plain) : xstrdup("-");
 
+		if (spaces)
+			replace(value, '_', ' ');
 		if (i)
 			append(text, ",", 1);
 		append(text, value, strlen(value));

@@ -25,16 +25,28 @@ static char *fraction(uint64_t value, uint64_t unit, const char *name)
 	return xasprintf("%" PRIu64 ".%02" PRIu64 " %s", whole, hundredth, name);
 }
 
+static bool use_si;
+
+void units_use_si(bool si)
+{
+	use_si = si;
+}
+
 char *human_size(uint64_t bytes)
 {
-	static const char *const names[] = { "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
+	static const char *const names[][2] = {
+		{ "KiB", "kB" }, { "MiB", "MB" }, { "GiB", "GB" },
+		{ "TiB", "TB" }, { "PiB", "PB" }, { "EiB", "EB" },
+	};
+	const uint64_t step = use_si ? 1000 : 1024;
+	uint64_t unit = step;
 	unsigned int i;
 
-	if (bytes < 1024)
+	if (bytes < step)
 		return xasprintf("%" PRIu64 " bytes", bytes);
-	for (i = 0; i + 1 < ARRAY_SIZE(names) && bytes >> (10 * (i + 2)); i++)
-		;
-	return fraction(bytes, UINT64_C(1) << (10 * (i + 1)), names[i]);
+	for (i = 0; i + 1 < ARRAY_SIZE(names) && bytes / unit >= step; i++)
+		unit *= step;
+	return fraction(bytes, unit, names[i][use_si]);
 }
 
 char *human_size_ndctl(uint64_t bytes)

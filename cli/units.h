@@ -5,9 +5,13 @@
 #ifndef PMEMCTL_UNITS_H
 #define PMEMCTL_UNITS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
-/* "128 MiB", "1.5 GiB", "512 bytes" */
+/* Sizes for people in powers of 1000, for the rest of the run; as ndctl writes them stays. */
+void units_use_si(bool si);
+
+/* "128 MiB", "1.5 GiB", "512 bytes"; or "134.21 MB" */
 char *human_size(uint64_t bytes);
 
 /* "128.00 MiB (134.22 MB)", as ndctl -u writes it */

@@ -6,15 +6,20 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "error.h"
 #include "util.h"
+
+void (*out_of_memory_undo)(void);
 
 void out_of_memory(void)
 {
 	static const char msg[] = "pmemctl: out of memory\n";
 
+	if (out_of_memory_undo)
+		out_of_memory_undo();
 	/* Not stdio: it allocates, and its buffers must not be flushed half done. */
 	(void)!write(STDERR_FILENO, msg, sizeof(msg) - 1);
-	_exit(EXIT_FAILURE);
+	_exit(error_exit(ERROR_FAILED));
 }
 
 static void *checked(void *p)

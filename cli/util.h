@@ -16,8 +16,10 @@
 
 /*
  * These never return NULL. A command that cannot get a few bytes cannot say
- * anything useful either: it prints one line and exits with status 1.
+ * anything useful either: it undoes what must not stay behind, such as a screen,
+ * prints one line, and exits as every failure does that has no number of its own.
  */
+extern void (*out_of_memory_undo)(void); /* NULL: nothing */
 void out_of_memory(void) __attribute__((noreturn));
 void *xcalloc(size_t count, size_t size);
 void *xreallocarray(void *old, size_t count, size_t size);

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The DAX devices of a region.
+ */
+#ifndef PMEMCTL_DAX_H
+#define PMEMCTL_DAX_H
+
+#include "regions.h"
+
+/* What is to be translated, if anything. */
+struct dax_query {
+	const uint64_t *offset, *address;
+};
+
+/*
+ * Adds "dax_devices", and "translations" of what @query asks for. Returns: how many
+ * of these there are.
+ */
+unsigned int dax_add(struct reader *rd, const struct dax_query *query, struct record *r);
+
+#endif /* PMEMCTL_DAX_H */
