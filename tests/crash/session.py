@@ -45,9 +45,12 @@ def stop_process(pid: int, timeout: float = 20) -> None:
     while True:
         states = set()
         for task in os.listdir(f"/proc/{pid}/task"):
-            with open(f"/proc/{pid}/task/{task}/stat", encoding="utf-8",
-                      errors="replace") as file:
-                states.add(file.read().rpartition(")")[2].split()[0])
+            try:
+                with open(f"/proc/{pid}/task/{task}/stat", encoding="utf-8",
+                          errors="replace") as file:
+                    states.add(file.read().rpartition(")")[2].split()[0])
+            except (FileNotFoundError, ProcessLookupError):
+                states.add("gone")      # one of QEMU's pool that had nothing to do
         if states == {"T"}:
             return
         if time.monotonic() > end:

@@ -121,4 +121,4 @@ class FlushLoad:
         while (now := self.report()).calls - now.unanswered < target:
             if time.monotonic() > end:
                 raise AssertionError(f"the load gets no answers: {now}")
-            time.sleep(0.02)
+            time.sleep(0.1)

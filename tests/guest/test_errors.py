@@ -7,13 +7,17 @@ next gets success for data that is gone. So our driver latches the error.
 
 from __future__ import annotations
 
-from guestcase import GuestCase, load_tests, parse_many, until      # noqa: F401
+import json
+
+from guestcase import GuestCase, check_schema, load_tests, parse_many, until      # noqa: F401
 
 EIO = "Input/output error"
 
 
 class HostErrors(GuestCase):
     """Both policies, in sysfs, pmemctl and events."""
+
+    programs = ("/usr/bin/setpriv",)
 
     def setUp(self) -> None:
         super().setUp()
@@ -154,6 +158,45 @@ class HostErrors(GuestCase):
         self.assertEqual(region["flush"]["state"], "active")
         self.assertEqual(region["health"]["health_state"], "critical")
         self.assertIn("host_flush_failed", [r["code"] for r in region["health"]["reasons"]])
+
+    def reasons(self) -> list[str]:
+        answer = json.loads(self.pmemctl("health", "region0", "--json").stdout)
+        check_schema(answer)
+        return [r["code"] for r in answer["regions"][0]["health"]["reasons"]]
+
+    def acknowledge(self) -> str:
+        """What became of it."""
+        answer = self.pmemctl_json("health", "--acknowledge", "region0")
+        return str(answer["regions"][0]["outcome"])
+
+    def test_error_is_a_reason_until_it_is_acknowledged(self) -> None:
+        """A failed flush is a reason until --acknowledge, and the next one is a reason again."""
+        # As systemd mounts it: a guest's is anybody's to write to.
+        self.guest.run("chmod 755 /run")
+        self.set_attr("error_policy", "report")
+        for _ in range(2):
+            self.fail_once()
+            self.assertEqual(self.deep_flush(), "")
+            self.assertIn("host_flush_failed", self.reasons())
+            refused = self.pmemctl("health", "--acknowledge", "region0", user=65534)
+            self.assertEqual(refused.status, 1, refused.stdout + refused.stderr)
+            self.assertIn("host_flush_failed", self.reasons())
+            self.assertEqual(self.acknowledge(), "done")
+            self.assertNotIn("host_flush_failed", self.reasons())
+            self.assertEqual(self.acknowledge(), "not_needed")
+        # Of a driver that is bound anew nothing is left to be acknowledged.
+        self.rebind()
+        self.assertEqual(self.acknowledge(), "not_needed")
+        self.fail_once()
+        self.assertEqual(self.acknowledge(), "done")
+        # It was latched: acknowledging does not recover, nor recovering acknowledge.
+        self.assertEqual(self.reasons(), ["broken"])
+        self.rebind()
+        self.fail_once()
+        self.assertEqual(self.pmemctl("recover", "--accept-data-loss", "region0").status, 0)
+        self.assertIn("host_flush_failed", self.reasons())
+        self.assertEqual(self.acknowledge(), "done")
+        self.assertNotIn("host_flush_failed", self.reasons())
 
     def test_uevent_and_poll_of_a_broken_region(self) -> None:
         """A region that breaks is one uevent with state, reason and event, and wakes poll()."""

@@ -7,7 +7,8 @@ import re
 from dataclasses import dataclass
 
 import vm
-from guestcase import ND, GuestCase, load_tests, until     # noqa: F401
+from guestcase import ND, load_tests, until     # noqa: F401
+from mounting import MountCase
 
 PATHS = ("pci-0000:00:04.0", "pci-0000:00:05.0")
 
@@ -45,7 +46,7 @@ def parse(text: str) -> Outcome:
     return Outcome(found[1], steps, text)
 
 
-class Acting(GuestCase):
+class Acting(MountCase):
     """What the others share."""
 
     programs: tuple[str, ...] = ("lifecycle",)
@@ -55,27 +56,6 @@ class Acting(GuestCase):
         if user:
             argv = ["setpriv", f"--reuid={user}", "--clear-groups", *argv]
         return parse(self.guest.run(argv, timeout=100).stdout)
-
-    def mount(self, n: int = 0, kind: str = "ext4") -> str:
-        """Make a file system on a region's disk and mount it; returns the mount point."""
-        place = f"/mnt/{n}"
-        # A mount namespace that has just ended may hold the disk for a moment.
-        self.guest.run(f"mkdir -p {place} && for i in $(seq 50); do "
-                       f"mkfs.{kind} -q /dev/pmem{n} && break; sleep 0.2; done && "
-                       f"mount -t {kind} /dev/pmem{n} {place}", timeout=60)
-        # A writer that was killed may hold it for a moment.
-        self.addCleanup(self.guest.run, f"for i in $(seq 50); do grep -q ' {place} ' /proc/mounts "
-                        f"|| break; umount {place} || sleep 0.2; done", check=False)
-        return place
-
-    def mount_mapped(self, name: str, start: int, sectors: int = 32768) -> str:
-        """A file system on a mapped part of region 0's disk; returns the mount point."""
-        place, node = f"/mnt/{name}", f"/dev/mapper/{name}"
-        self.addCleanup(self.guest.run, f"umount {place}; dmsetup remove {name}", check=False)
-        self.guest.run(f"dmsetup create {name} --table '0 {sectors} linear /dev/pmem0 {start}' && "
-                       f"dmsetup mknodes && mkfs.ext4 -q {node} && mkdir -p {place} && "
-                       f"mount {node} {place}")
-        return place
 
 
 class Recover(Acting):
@@ -280,11 +260,7 @@ class Remove(Removing):
 
     def test_d5_other_mount_namespace(self) -> None:
         """D5: a mount that only another mount namespace has is found, with its process."""
-        self.guest.run("mkfs.ext4 -q /dev/pmem0 && mkdir -p /mnt/ns")
-        job = self.guest.start(["unshare", "--mount", "sh", "-c",
-                                "mount /dev/pmem0 /mnt/ns && echo ready && exec sleep 1000"], 100)
-        self.addCleanup(job.kill)
-        until(lambda: b"ready" in job.output, "it is mounted")
+        job = self.mount_elsewhere()
         self.assertNotIn("/mnt/ns", self.guest.read("/proc/mounts"))
         outcome = self.refuse("/mnt/ns")
         self.assertIn("namespace of process", outcome.texts("check"))
@@ -294,11 +270,7 @@ class Remove(Removing):
 
     def test_d5_lazy_unmount(self) -> None:
         """D5: a file system that was unmounted lazily and lives on is in no table, and found."""
-        place = self.mount()
-        job = self.guest.start(f"cd {place} && echo ready && exec sleep 1000", 100)
-        self.addCleanup(job.kill)
-        until(lambda: b"ready" in job.output, "it is held")
-        self.guest.run(f"umount -l {place}")
+        job = self.unmount_lazily(self.mount())
         self.assertNotIn("pmem0", self.guest.read("/proc/mounts"))
         self.refuse("pmem0")
         job.kill()
@@ -410,17 +382,6 @@ class Freezing(Acting):
         self.guest.run(["kill", "-KILL", self.pid(job)])
         job.wait(check=False)
 
-    def is_frozen(self, place: str) -> bool:
-        """Whether a write to a file system waits."""
-        job = self.guest.start(["touch", f"{place}/probe"], 100)
-        waiting = "for s in /proc/[0-9]*/stat; do cat $s; done 2> /dev/null | grep -c '(touch) D'"
-        until(lambda: not job.running or
-              self.guest.run(waiting, check=False).stdout.strip() != "0", "it ends or waits")
-        return job.running
-
-    def wait_thawed(self, place: str) -> None:
-        self.guest.run(["touch", f"{place}/probe"], timeout=60)
-
     def consistency(self, job: vm.Job) -> str:
         found = re.search(rb"consistency=(\w+)", job.output)
         assert found
@@ -467,7 +428,7 @@ class Freeze(Freezing):
     def test_u5_deadline(self) -> None:
         """U5: at its time it is thawed, and the caller is told that it was."""
         place = self.mount()
-        job = self.freeze("timeout=2000", "wait")
+        job = self.freeze("timeout=5000", "wait")
         self.assertEqual(parse(job.wait().stdout).result, "ETIMEDOUT")
         self.wait_thawed(place)
 
@@ -546,20 +507,16 @@ class Freeze(Freezing):
 
     def test_raw_writers_make_it_a_crash_copy(self) -> None:
         """Whoever has the device open is told, and the consistency is no better than crash."""
-        sleeper = self.guest.start("exec sleep 1000 3<> /dev/pmem0", 100)
+        sleeper = self.guest.start("exec 3<> /dev/pmem0; echo open; exec sleep 1000", 100)
         self.addCleanup(sleeper.kill)
-        until(lambda: "pmem0" in self.guest.run("ls -l /proc/$(pidof sleep)/fd").stdout, "open")
+        until(lambda: b"open" in sleeper.output, "it is open")
         outcome = self.thaw(self.freeze())
         self.assertIn("consistency=crash reason=process", outcome.output)
         self.assertEqual(outcome.result, "0")
 
     def test_other_mount_namespace(self) -> None:
         """A file system that only another mount namespace has is frozen too."""
-        self.guest.run("mkfs.ext4 -q /dev/pmem0 && mkdir -p /mnt/ns")
-        job = self.guest.start(["unshare", "--mount", "sh", "-c", "mount /dev/pmem0 /mnt/ns && "
-                                "echo ready && while :; do echo x >> /mnt/ns/x; done"], 100)
-        self.addCleanup(job.kill)
-        until(lambda: b"ready" in job.output, "it is mounted")
+        self.mount_elsewhere("while :; do echo x >> /mnt/ns/x; done")
         frozen = self.freeze()
         self.assertEqual(self.consistency(frozen), "filesystem")
         outcome = self.thaw(frozen)

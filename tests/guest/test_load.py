@@ -67,8 +67,11 @@ class Load(GuestCase):
         self.host().set(fail_errno=5)
         load = self.start_load()
         load.wait_calls(200)
+        # Not all kinds of threads get as far at the same time.
+        until(lambda: all("EIO" in k.errors for k in load.report().kinds.values()), "all fail")
         self.host().reset()
         load.wait_calls(200)
+        until(lambda: all(k.ok for k in load.report().kinds.values()), "all succeed")
         report = load.stop()
         self.answered(report, "EIO")
         for name, kind in report.kinds.items():
@@ -84,6 +87,7 @@ class Load(GuestCase):
 
     def test_it_outlives_an_unbind(self) -> None:
         """A device that goes away and comes back has its load again."""
+        self.search_no_modules()
         load = self.start_load(threads=12)
         load.wait_calls(100)
         device = self.unbind()

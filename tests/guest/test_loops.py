@@ -61,12 +61,17 @@ while rounds; do
 done
 """
 
+# A notify does no harm where QEMU, whose main loop is late, hears it and the driver's own as one:
+# it takes the request then. With that loop at SCHED_IDLE on a busy machine 11 of 71 were such.
 RECOVER = """
-late=0
+late=0 notified=0
 while rounds; do
-    echo $PCI > $NOTIFY || die "no notify"
     looks=0
     until read -r found < $D/state; [ $found = broken ]; do
+        if [ $((looks % 500)) = 0 ]; then
+            echo $PCI > $NOTIFY || die "no notify"
+            notified=$((notified + 1))
+        fi
         looks=$((looks + 1))
         [ $looks -lt 100000 ] || die "it does not break"
     done
@@ -84,7 +89,7 @@ while rounds; do
     busy 20
     none_failed
 done
-echo "$late of them waited for an answer in vain"
+echo "$late of them waited for an answer in vain, $((notified - N)) notifies did no harm"
 """
 
 BIND = """
@@ -132,6 +137,7 @@ class Loops(GuestCase):
                     print(f"     {name}: {done} of {rounds} rounds, "
                           f"{moved - started:.0f} s", file=sys.stderr, flush=True)
             if time.monotonic() - moved > 120 + self.guest.grace:
+                self.tell_what_hangs()
                 raise vm.GuestDied(f"{name}: round {done + 1} hangs", self.guest.console)
             if name == "suspend":
                 self.wake_if_asleep()
@@ -142,6 +148,16 @@ class Loops(GuestCase):
         self.note(f"{rounds} rounds in {time.monotonic() - started:.0f} s")
         if not (last := result.stdout.splitlines()[-1]).isdigit():
             self.note(last)
+
+    def tell_what_hangs(self) -> None:
+        """The region's files, and where every thread sleeps."""
+        for what in (f"grep -s . {self.file('')}*", "cat /proc/interrupts",
+                     "for t in /proc/[0-9]*/task/*; do echo $t $(cat $t/comm) $(cat $t/wchan); "
+                     "cat $t/stack; done"):
+            try:
+                print(self.guest.run(what, timeout=60, check=False).stdout, file=sys.stderr)
+            except vm.GuestError as error:
+                print(f"{what}: {error}", file=sys.stderr)
 
     def loop(self, name: str, script: str, *errors: str, **variables: str) -> None:
         """Run a loop under load. ERRORS: what the load may be told."""
@@ -168,9 +184,7 @@ class Loops(GuestCase):
     def test_f11_bind(self) -> None:
         """F11: unbind and bind: each request is answered, with an error only if the device is
         not there."""
-        # Else the kernel looks for a module whenever a thread opens a disk that is going.
-        self.guest.run("echo > /proc/sys/kernel/modprobe")
-        self.addCleanup(self.guest.run, "echo /sbin/modprobe > /proc/sys/kernel/modprobe")
+        self.search_no_modules()
         self.loop("bind", BIND, *UNBOUND, VIRTIO=self.virtio(), DRIVER=DRIVER)
 
     def test_f11_suspend(self) -> None:

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """F4: asking for a flush, and answering it, allocates nothing.
 
-The debug kernel makes every slab allocation of the threads that flush fail.
+The debug kernel makes every slab allocation of the threads that flush fail; on the
+stock ones the tracepoints of the allocators are watched.
 """
 
 from __future__ import annotations
 
+import allocations
 from guestcase import GuestCase, load_tests, parse_many     # noqa: F401
+
+DEVICE_BYTES = 16 * 1024        # that the driver may allocate for a device
 
 FAILSLAB = "/sys/kernel/debug/failslab"
 SETTINGS = {"task-filter": "Y", "ignore-gfp-wait": "N", "probability": "100", "interval": "1",
@@ -53,3 +57,42 @@ class MemoryInTree(MemoryCase):
             calls, errors, name = self.fsync_without_memory()
         self.note(f"{errors} of {calls} fsyncs failed: {name}")
         self.assertEqual((calls, errors), (80, 80))
+
+
+class Allocations(GuestCase):
+    """Our driver, seen by the allocators."""
+
+    kernels = ("6.1", "6.12")
+    devices = 1
+
+    def test_f4_device(self) -> None:
+        """F4: for a device the driver allocates no more than 16 KiB, at probe."""
+        device = self.unbind()
+        with allocations.traced(self.guest) as found:
+            self.bind(device)
+        self.note(", ".join(f"{a.function}: {a.bytes} bytes" for a in found))
+        self.assertIn("vpmem_probe", {a.function for a in found})
+        self.assertLessEqual(sum(a.bytes for a in found), DEVICE_BYTES)
+
+    def test_f4_flush(self) -> None:
+        """F4: the driver allocates nothing for a flush, nor do its functions as callbacks."""
+        before = self.host().count
+        with allocations.traced(self.guest) as found:
+            self.assertEqual(self.many("/dev/pmem0", threads=4, calls=20), (80, 0, "0"))
+        self.assertGreater(self.host().count, before)
+        self.assertEqual(found, [])
+
+
+class AllocationsInTree(GuestCase):
+    """The in-tree driver, which shows that an allocation is seen."""
+
+    kernels = ("6.1", "6.12")
+    driver = "in-tree"
+    devices = 1
+
+    def test_f4_flush_in_tree(self) -> None:
+        """F4: in-tree each flush allocates."""
+        with allocations.traced(self.guest, ("virtio_pmem", "nd_virtio")) as found:
+            self.assertEqual(self.many("/dev/pmem0", calls=20), (20, 0, "0"))
+        self.note(f"{len(found)} allocations in 20 flushes")
+        self.assertGreaterEqual(len(found), 20)

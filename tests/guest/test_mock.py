@@ -55,6 +55,11 @@ class MockCase(GuestCase):
         after = self.device.counters()
         self.assertEqual({name: after[name] - before[name] for name in wanted}, wanted)
 
+    def let_go(self) -> None:
+        """Wait until an unplugged device has left its driver. Its "plugged" is 0 before that."""
+        until(lambda: not self.guest.run("ls /sys/bus/virtio/devices").stdout,
+              "the driver has let go", 60)
+
     def bind_error(self) -> str:
         """Bind the device again: "" or the words of the error."""
         result = self.guest.run(f"echo {self.device.device()['name']} > {DRIVER}/bind",
@@ -83,8 +88,20 @@ class MockFaults(MockCase):
         self.device.set(delay_us=300000)
         self.assertEqual(self.deep_flush(), "")
         events = [line.split() for line in self.device.log()]
-        times = [int(e[0]) for e in events if e[1] in ("taken", "answer")]
+        # The delay counts from a moment after the notify, and shortly before "taken".
+        times = [int(e[0]) for e in events if e[1] in ("notify", "answer")]
         self.assertGreaterEqual(times[-1] - times[-2], 300000)
+
+    def test_defaults(self) -> None:
+        """defaults: all is good and what was held is answered; a number is the delay from then."""
+        for number, delay in ((1, 0), (50000, 50000)):
+            self.device.set(hold=1, delay_us=200000)
+            job = self.start_deep_flush()
+            self.device.wait("outstanding")
+            self.device.set(used_len=3, defaults=number)
+            self.assertEqual(job.wait().stdout, "calls=1 errors=0 errno=0\n")
+            self.assertEqual([self.device.get(name) for name in ("hold", "used_len", "delay_us")],
+                             [0, 4, delay])
 
     def test_hold(self) -> None:
         """hold keeps the request, and its end answers it."""
@@ -157,6 +174,19 @@ class MockFaults(MockCase):
         self.bind(name)
         self.assertEqual(self.deep_flush(), "")
 
+    def test_hold_setup(self) -> None:
+        """hold_setup: a set-up takes until it is 0 again."""
+        name = self.unbind()
+        before = self.device.counters()
+        self.device.set(hold_setup=1)
+        job = self.guest.start(f"echo {name} > {DRIVER}/bind", 60)
+        until(lambda: int(self.device.device()["status"]) & 8, "the features are agreed on")
+        self.counted(before, setups=0)
+        self.assertTrue(job.running)
+        self.device.set(hold_setup=0)
+        job.wait()
+        self.counted(before, setups=1)
+
     def test_memory(self) -> None:
         """start, size and shm are what the driver sees at its next probe."""
         name = self.unbind()
@@ -199,7 +229,8 @@ class MockFaults(MockCase):
         """unplug 2: the device goes as after an unbind, flushes included; replug: it is back."""
         before = self.device.counters()
         self.device.set(unplug=2)
-        until(lambda: self.device.device()["plugged"] == "0", "it is gone")
+        self.let_go()
+        self.assertEqual(self.device.device()["plugged"], "0")
         self.assertNotEqual(self.guest.run(["ls", self.region()], check=False).status, 0)
         after = self.device.counters()
         self.assertGreater(after["answered"], before["answered"])
@@ -249,11 +280,27 @@ class MockGone(MockCase):
         self.device.wait("outstanding")
         self.device.set(unplug=1)
         self.assertEqual(job.wait().stdout, "calls=1 errors=1 errno=EIO\n")
-        until(lambda: self.device.device()["plugged"] == "0", "it is gone")
+        self.let_go()
+        self.assertEqual(self.device.device()["plugged"], "0")
         self.assertEqual(self.device.counter("outstanding"), 0)
         self.device.heal()
         until(lambda: self.guest.run("[ -b /dev/pmem0 ]", check=False).status == 0, "it is back")
         self.assertEqual(self.deep_flush(), "")
+
+
+    def test_d4_the_loss_of_a_device_is_one_event(self) -> None:
+        """D4: a flush finds a broken queue, and the one event that follows says that the device
+        is gone."""
+        events = self.listen()
+        self.device.set(gone=1)
+        self.assertIn("Input/output error", self.deep_flush())
+        until(lambda: self.attr("broken_reason") == "gone", "the reason is known")
+        event = until(lambda: self.change_events(events), "a uevent")
+        self.device.set(unplug=1)
+        self.let_go()
+        self.assertEqual(len(self.change_events(events)), 1, event)
+        self.assertIn("VIRTIO_PMEM_STATE=broken", event[0])
+        self.assertIn("VIRTIO_PMEM_REASON=gone", event[0])
 
 
 class MockRules(MockCase):
@@ -290,7 +337,8 @@ class MockRules(MockCase):
                 self.device.heal()      # answers what it held, so that nothing is freed too early
                 self.guest.run("rmmod virtio_pmem_bad")
                 self.assertIn(sin, self.device.violations())
-                self.assertIn(f"violation: {sin}: ", "".join(self.guest.reports[reports:]))
+                until(lambda sin=sin, first=reports: f"violation: {sin}: " in
+                      "".join(self.guest.reports[first:]), "it is on the console")
                 self.device.forgive()
                 self.assertEqual(self.device.violations(), {})
 
@@ -320,6 +368,7 @@ class MockLate(MockCase):
         self.assertEqual(job.wait().stdout, "calls=1 errors=1 errno=EIO\n")
         self.device.set(hold=0)
         self.assertEqual(self.device.counter("late_answers"), 1)
-        self.assertTrue(any("use-after-free" in report for report in self.guest.reports))
+        until(lambda: any("use-after-free" in report for report in self.guest.reports),
+              "KASAN's report is on the console")
         self.assertIn("unmapped", self.device.violations())
         self.device.set(restore=1)

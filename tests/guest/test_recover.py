@@ -82,7 +82,8 @@ class Recover(RecoverCase):
         until(lambda: poll.output == b"broken\n", "the first look at state")
         self.recover()
         until(lambda: poll.output.endswith(b"active\n"), "poll() wakes")
-        self.assertIn("VIRTIO_PMEM_STATE=active", self.change_events(events)[-1])
+        until(lambda: "VIRTIO_PMEM_STATE=active" in "".join(self.change_events(events)[-1:]),
+              "a uevent")
         self.assertEqual(self.stats()["recoveries"], before["recoveries"] + 1)
 
     def test_f10_needs_reset_while_idle(self) -> None:
@@ -149,7 +150,7 @@ class Recover(RecoverCase):
     def test_f7_no_old_answer_in_time(self) -> None:
         """F7: if the old answer does not come within stall_timeout_ms, recover is -ETIMEDOUT and
         the region broken still; who gathered hears -EIO. Once it has come, recover works."""
-        self.set_attr("stall_timeout_ms", "1000")
+        self.set_attr("stall_timeout_ms", "4000")       # time enough to see it recovering
         host = self.host()
         host.set(hold=True)
         job = self.guest.start(["fsync-many", "-m", "fsync", "/dev/pmem0"], 100)

@@ -5,6 +5,7 @@ is asked for meanwhile: device mapper, LVM, md; and ext4 on the region itself.
 
 from __future__ import annotations
 
+import lvm
 from guestcase import GuestCase, load_tests, until      # noqa: F401
 from load import BIO_KINDS
 
@@ -122,12 +123,10 @@ class StackStock(StackCase):
 
     def test_f17_lvm(self) -> None:
         """F17: a logical volume."""
-        lvm = "lvm {} --config 'activation{{udev_sync=0 udev_rules=0}} " \
-              "devices{{scan_lvs=0 use_devicesfile=0 types=[\"pmem\",16]}}' {}"
-        self.build(" && ".join(lvm.format(command, words) for command, words in
-                               (("pvcreate", "-y -ff /dev/pmem0"), ("vgcreate", "vg /dev/pmem0"),
-                                ("lvcreate", "-y -Wn -Zn -n lv -l 8 vg"))),
-                   lvm.format("vgchange", "-an vg") + "; dd if=/dev/zero of=/dev/pmem0 bs=1M "
+        self.build(" && ".join(lvm.line(command) for command in
+                               ("pvcreate -y -ff /dev/pmem0", "vgcreate vg /dev/pmem0",
+                                "lvcreate -y -Wn -Zn -n lv -l 8 vg")),
+                   lvm.line("vgchange -an vg") + "; dd if=/dev/zero of=/dev/pmem0 bs=1M "
                    "count=2 conv=fsync status=none")
         self.holds(device="/dev/mapper/vg-lv")
         self.fails("/dev/mapper/vg-lv")
@@ -156,7 +155,9 @@ class StackStock(StackCase):
                     echo $n > dev-pmem$n/slot || exit 1
             done
             echo active > array_state && until [ -b /dev/md7 ]; do usleep 10000; done""",
-                   f"echo inactive > {md}/array_state; echo clear > {md}/array_state")
+                   # The load's threads in the kernel close it some time after their end.
+                   f"until echo inactive > {md}/array_state; do usleep 50000; done; "
+                   f"echo clear > {md}/array_state")
         before = [host.count for host in self.guest.hosts]
         self.holds(device="/dev/md7")
         for host, count in zip(self.guest.hosts, before):

@@ -2,8 +2,8 @@
 """Which kernels the tests boot, where they are, and our driver built for them.
 
 A kernel has a short name: "6.1" and "6.12" are Debian's stock cloud kernels,
-unpacked into the cache (or used where they are installed); "7.3" and
-"6.12-debug" are debug kernels that tests/vm/build-kernel builds once.
+unpacked into the cache (or used where they are installed); the others are debug
+kernels that tests/vm/build-kernel builds once, DEBUG has its names for them.
 
 The stock image must be the one whose headers package is installed, because a
 module built with one loads only into the other.
@@ -36,8 +36,13 @@ STOCK = {
 }
 DEBUG = {
     "7.3": "7.3",
+    "7.3-kcsan": "7.3-kcsan",
+    "7.3-rt": "7.3-rt",
+    "7.3-bench": "7.3-bench",
     "6.12-debug": "6.12",
 }
+PLAIN = ("7.3-bench",)
+"""Built like the debug kernels, but without debugging."""
 NAMES = (*STOCK, *DEBUG)
 
 
@@ -170,7 +175,7 @@ def _debug(name: str) -> Kernel:
     entry = Path(done.stdout.strip())
     release = (entry / "release").read_text(encoding="ascii").strip()
     return Kernel(name, release, entry / "bzImage", entry / "lib/modules" / release,
-                  entry / "build", debug=True)
+                  entry / "build", debug=name not in PLAIN)
 
 
 def find(name: str) -> Kernel:

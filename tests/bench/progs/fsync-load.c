@@ -3,20 +3,13 @@
  * Threads that each make a little data durable, over and over: what a database
  * does at each commit, and nothing else. Runs in the guest.
  *
- * Every thread writes one 4 KiB block of its own on a block device that is
- * opened with O_DIRECT, so the page cache plays no part, and asks for it to be
- * durable in one of the ways of enum mode. The threads start together; what
- * ends between the end of the warm-up and the end of the run is counted.
- *
- * The result is one JSON object on stdout. All latencies are of one whole call
- * (write and flush), in ns, from a histogram whose bins are 1/64 wide (1.6 %).
+ * A block device is opened with O_DIRECT, so the page cache plays no part, and
+ * each thread writes a block of its own; several devices are shared out among
+ * the threads. In a directory each thread has a file of its own.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <inttypes.h>
-#include <pthread.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,285 +17,212 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "load.h"
+
 #define BLOCK		4096
-#define MAX_THREADS	1024
-#define NS		1000000000ull
+#define FILE_BLOCKS	16		/* of a file that is overwritten */
+#define APPEND_BYTES	(64l << 20)	/* all threads together, then anew */
+#define WATCH_MS	10
 
-/*
- * A log-linear histogram: values below 64 have a bin each, and every further
- * power of two is divided into 64 bins.
- */
-#define SUB_BITS	6
-#define SUB		(1u << SUB_BITS)
-#define BINS		((64 - SUB_BITS + 1) * SUB)
-
-enum mode {
-	FDATASYNC,	/* pwrite() and fdatasync() */
-	DSYNC,		/* pwrite() to a device opened with O_DSYNC */
-	FLUSH,		/* write "1" to the file: a region's deep_flush */
+struct mode {
+	const char *name;
+	int flags;
+	bool own_file;		/* in the directory that is given */
+	bool preallocated;
+	bool append;
+	bool sync;		/* with fdatasync() after the write */
 };
 
-static const char *const mode_names[] = { "fdatasync", "dsync", "flush" };
+static const struct mode modes[] = {
+	{ .name = "fdatasync", .flags = O_RDWR | O_DIRECT, .sync = true },
+	{ .name = "dsync", .flags = O_RDWR | O_DIRECT | O_DSYNC },
+	{ .name = "overwrite", .flags = O_RDWR | O_CREAT | O_TRUNC, .own_file = true,
+	  .preallocated = true, .sync = true },
+	{ .name = "append", .flags = O_RDWR | O_CREAT | O_TRUNC, .own_file = true,
+	  .append = true, .sync = true },
+	{ .name = "flush", .flags = O_WRONLY },
+	{ .name = "read", .flags = O_RDONLY },
+};
 
-struct thread {
-	pthread_t id;
-	unsigned int number;
+#define MODES	(sizeof(modes) / sizeof(modes[0]))
+
+struct own {
 	int fd;
-	void *block;
-	uint64_t calls;		/* of the whole run, warm-up and failures too */
-	uint64_t ops;		/* that ended well in the measured part */
-	uint64_t errors;	/* of the whole run */
-	int first_errno;
-	uint64_t total_ns;
-	uint64_t max_ns;
-	uint64_t bins[BINS];
+	unsigned int seed;
+	char *block;
+	off_t offset, limit;	/* limit: of a file, after which it begins again */
+	off_t first;		/* block of a device that this thread writes */
+	off_t blocks;		/* of the device, to read from */
 };
 
-/* Written before the threads start, constant from the barrier on. */
-static enum mode mode;
-static double warmup = 0.5, seconds = 3;
-static pthread_barrier_t start_line;
-static uint64_t measure_from, measure_until;
+static const struct mode *mode = &modes[0];
+static unsigned long reads;	/* before each call */
+static const char *watched;
 
-static uint64_t now_ns(void)
+static int write_and_sync(struct own *o)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * NS + (uint64_t)ts.tv_nsec;
-}
-
-static unsigned int bin_of(uint64_t value)
-{
-	unsigned int top, shift;
-
-	if (value < SUB)
-		return (unsigned int)value;
-	top = 63 - (unsigned int)__builtin_clzll(value);
-	shift = top - SUB_BITS;
-	return (shift + 1) * SUB + (unsigned int)(value >> shift) - SUB;
-}
-
-/* The highest value that falls into a bin. */
-static uint64_t bin_end(unsigned int bin)
-{
-	unsigned int shift;
-
-	if (bin < SUB)
-		return bin;
-	shift = bin / SUB - 1;
-	return (((uint64_t)(bin % SUB) + SUB + 1) << shift) - 1;
-}
-
-/* The value that PERCENT of the counted ones do not exceed. */
-static uint64_t percentile(const struct thread *sum, unsigned int percent)
-{
-	uint64_t rank = (sum->ops * percent + 99) / 100, seen = 0;
-
-	for (unsigned int bin = 0; bin < BINS; bin++) {
-		seen += sum->bins[bin];
-		if (seen >= rank && seen)
-			return bin_end(bin) < sum->max_ns ? bin_end(bin) : sum->max_ns;
+	(*(uint64_t *)o->block)++;
+	if (mode->append && o->offset >= o->limit) {
+		if (ftruncate(o->fd, 0) < 0)
+			return errno;
+		o->offset = 0;
 	}
-	return 0;
-}
-
-/* Make something durable once; 0 or an errno. */
-static int call(const struct thread *t)
-{
-	off_t offset = (off_t)t->number * BLOCK;
-
-	if (mode == FLUSH)
-		return pwrite(t->fd, "1", 1, 0) == 1 ? 0 : errno;
-
 	errno = EIO;	/* a short write sets none */
-	if (pwrite(t->fd, t->block, BLOCK, offset) != BLOCK)
+	if (pwrite(o->fd, o->block, BLOCK, o->first + o->offset) != BLOCK)
 		return errno;
-	if (mode == FDATASYNC && fdatasync(t->fd) < 0)
-		return errno;
-	return 0;
+	if (mode->own_file)
+		o->offset += BLOCK;
+	if (!mode->append && o->offset >= o->limit)
+		o->offset = 0;
+	return mode->sync && fdatasync(o->fd) < 0 ? errno : 0;
 }
 
-static void *work(void *arg)
+static int call(void *own)
 {
-	struct thread *t = arg;
-	uint64_t begin, end;
+	struct own *o = own;
 
-	/* One thread of all sets the times, while the others wait for it. */
-	if (pthread_barrier_wait(&start_line) == PTHREAD_BARRIER_SERIAL_THREAD) {
-		measure_from = now_ns() + (uint64_t)(warmup * NS);
-		measure_until = measure_from + (uint64_t)(seconds * NS);
+	if (mode->flags == O_WRONLY)
+		return pwrite(o->fd, "1", 1, 0) == 1 ? 0 : errno;
+	if (mode->flags == O_RDONLY)
+		return pread(o->fd, o->block, BLOCK, 0) > 0 ? 0 : errno;
+	return write_and_sync(o);
+}
+
+/* What mixes with the calls: reads of random blocks. */
+static void read_blocks(void *own)
+{
+	struct own *o = own;
+
+	for (unsigned long n = 0; n < reads; n++) {
+		off_t block = rand_r(&o->seed) % o->blocks;
+
+		if (pread(o->fd, o->block, BLOCK, block * BLOCK) != BLOCK)
+			load_fail("read", errno);
 	}
-	pthread_barrier_wait(&start_line);
-
-	begin = now_ns();
-	do {
-		int error;
-
-		memcpy(t->block, &t->calls, sizeof(t->calls));
-		error = call(t);
-		end = now_ns();
-		t->calls++;
-		if (error) {
-			t->errors++;
-			if (!t->first_errno)
-				t->first_errno = error;
-		} else if (end >= measure_from && end <= measure_until) {
-			uint64_t took = end - begin;
-
-			t->ops++;
-			t->total_ns += took;
-			if (took > t->max_ns)
-				t->max_ns = took;
-			t->bins[bin_of(took)]++;
-		}
-		begin = end;
-	} while (end < measure_until);
-	return NULL;
 }
 
-static void add(struct thread *sum, const struct thread *t)
+static void make_file(struct own *o, const char *directory, unsigned int number,
+		      unsigned long threads)
 {
-	sum->calls += t->calls;
-	sum->ops += t->ops;
-	sum->errors += t->errors;
-	if (!sum->first_errno)
-		sum->first_errno = t->first_errno;
-	sum->total_ns += t->total_ns;
-	if (t->max_ns > sum->max_ns)
-		sum->max_ns = t->max_ns;
-	for (unsigned int bin = 0; bin < BINS; bin++)
-		sum->bins[bin] += t->bins[bin];
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%s/%u", directory, number);
+	o->fd = open(path, mode->flags | O_CLOEXEC, 0600);
+	if (o->fd < 0)
+		load_fail(path, errno);
+	o->limit = mode->append ? APPEND_BYTES / (off_t)threads : FILE_BLOCKS * BLOCK;
+	if (!mode->preallocated)
+		return;
+	for (off_t at = 0; at < o->limit; at += BLOCK)
+		if (pwrite(o->fd, o->block, BLOCK, at) != BLOCK)
+			load_fail(path, errno);
 }
 
-static void fail(const char *what, int error)
+static void open_device(struct own *o, const char *path, unsigned int number)
 {
-	fprintf(stderr, "fsync-load: %s: %s\n", what, strerror(error));
-	exit(EXIT_FAILURE);
+	o->fd = open(path, mode->flags | O_CLOEXEC);
+	if (o->fd < 0)
+		load_fail(path, errno);
+	o->first = (off_t)number * BLOCK;
+	o->blocks = reads ? lseek(o->fd, 0, SEEK_END) / BLOCK : 1;
+	if (o->blocks < 1)
+		load_fail(path, EINVAL);
 }
 
-static struct thread *prepare(const char *path, unsigned int count)
+static void **prepare(char *const *paths, unsigned int count, unsigned long threads)
 {
-	static const int flags[] = {
-		[FDATASYNC] = O_RDWR | O_DIRECT,
-		[DSYNC] = O_RDWR | O_DIRECT | O_DSYNC,
-		[FLUSH] = O_WRONLY,
-	};
-	struct thread *threads = calloc(count, sizeof(*threads));
+	void **all = load_alloc(threads * sizeof(*all));
 
-	if (!threads)
-		fail("memory", ENOMEM);
-	for (unsigned int n = 0; n < count; n++) {
-		threads[n].number = n;
-		threads[n].fd = open(path, flags[mode] | O_CLOEXEC);
-		if (threads[n].fd < 0)
-			fail(path, errno);
-		threads[n].block = aligned_alloc(BLOCK, BLOCK);
-		if (!threads[n].block)
-			fail("memory", ENOMEM);
-		memset(threads[n].block, (int)n, BLOCK);
+	for (unsigned int n = 0; n < threads; n++) {
+		struct own *o = load_alloc(sizeof(*o));
+
+		o->seed = n + 1;
+		o->block = aligned_alloc(BLOCK, BLOCK);
+		if (!o->block)
+			load_fail("memory", ENOMEM);
+		memset(o->block, (int)n, BLOCK);
+		if (mode->own_file)
+			make_file(o, paths[n % count], n, threads);
+		else
+			open_device(o, paths[n % count], n / count);
+		all[n] = o;
 	}
-	return threads;
+	/* What was prepared is not to be flushed by the first who is measured. */
+	if (mode->own_file)
+		sync();
+	return all;
 }
 
-static void run(struct thread *threads, unsigned int count)
+/* Reads what another process reads of a driver, as a monitoring daemon does. */
+static void watch(void)
 {
-	pthread_attr_t attr;
+	static const struct timespec pause = { 0, WATCH_MS * 1000000l };
+	pid_t parent = getpid();
+	char text[BLOCK];
+	int fd;
 
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, 64 * 1024);
-	pthread_barrier_init(&start_line, NULL, count);
-	for (unsigned int n = 0; n < count; n++) {
-		int error = pthread_create(&threads[n].id, &attr, work, &threads[n]);
-
-		if (error)
-			fail("cannot start a thread", error);
-	}
-	for (unsigned int n = 0; n < count; n++)
-		pthread_join(threads[n].id, NULL);
-	pthread_attr_destroy(&attr);
+	if (fork())
+		return;
+	fd = open(watched, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		load_fail(watched, errno);
+	while (getppid() == parent && pread(fd, text, sizeof(text), 0) > 0)
+		nanosleep(&pause, NULL);
+	_exit(EXIT_SUCCESS);
 }
 
-static void print(const struct thread *sum, unsigned int count)
+static bool find_mode(const char *name)
 {
-	printf("{\"mode\":\"%s\",\"threads\":%u,\"seconds\":%g,\"calls\":%" PRIu64
-	       ",\"ops\":%" PRIu64 ",\"rate\":%.1f,\"mean_ns\":%" PRIu64 ",\"p50_ns\":%" PRIu64
-	       ",\"p99_ns\":%" PRIu64 ",\"max_ns\":%" PRIu64 ",\"errors\":%" PRIu64 "}\n",
-	       mode_names[mode], count, seconds, sum->calls, sum->ops,
-	       (double)sum->ops / seconds, sum->ops ? sum->total_ns / sum->ops : 0,
-	       percentile(sum, 50), percentile(sum, 99), sum->max_ns, sum->errors);
+	for (mode = modes; mode < modes + MODES; mode++)
+		if (!strcmp(name, mode->name))
+			return true;
+	return false;
 }
 
 static void usage(FILE *out)
 {
-	fputs("usage: fsync-load [options] FILE\n\n"
-	      "FILE is a block device, which is overwritten from its start on, or with -m flush\n"
-	      "a region's deep_flush.\n\n"
-	      "  -m MODE  fdatasync (default): pwrite and fdatasync; dsync: pwrite with O_DSYNC;\n"
-	      "           flush: write 1 to FILE\n"
-	      "  -t N     threads (default 1)\n"
-	      "  -s S     seconds to measure (default 3)\n"
-	      "  -w S     seconds of warm-up before that (default 0.5)\n"
-	      "  -h       this text\n", out);
-}
-
-static bool parse_seconds(const char *text, double *value)
-{
-	char *end;
-
-	errno = 0;
-	*value = strtod(text, &end);
-	return !errno && end != text && !*end && *value >= 0 && *value <= 3600;
+	fputs("usage: fsync-load [options] FILE...\n\n"
+	      "  -m MODE  fdatasync (default): pwrite and fdatasync to block devices; dsync: pwrite\n"
+	      "           with O_DSYNC; overwrite, append: pwrite and fdatasync to a file for each\n"
+	      "           thread, FILE is a directory; flush: write 1 to FILE; read: read FILE\n"
+	      "  -r N     read N random blocks before each call, which is not measured\n"
+	      "  -f FILE  another process reads FILE a hundred times a second\n"
+	      LOAD_USAGE "\nBlock devices are overwritten from their start on.\n", out);
 }
 
 int main(int argc, char **argv)
 {
-	unsigned long count = 1;
-	struct thread *threads, *sum;
+	struct load load = { LOAD_DEFAULTS, .call = call };
 	bool good = true;
-	char *end;
 	int opt;
 
-	while ((opt = getopt(argc, argv, "m:t:s:w:h")) != -1) {
+	while ((opt = getopt(argc, argv, "m:r:f:h" LOAD_OPTIONS)) != -1) {
 		switch (opt) {
 		case 'm':
-			for (mode = FDATASYNC; mode <= FLUSH; mode++)
-				if (!strcmp(optarg, mode_names[mode]))
-					break;
-			good = good && mode <= FLUSH;
+			good = good && find_mode(optarg);
 			break;
-		case 't':
-			count = strtoul(optarg, &end, 10);
-			good = good && !*end && count >= 1 && count <= MAX_THREADS;
+		case 'r':
+			good = good && load_number(optarg, 0, 1000, &reads);
 			break;
-		case 's':
-			good = good && parse_seconds(optarg, &seconds) && seconds > 0;
-			break;
-		case 'w':
-			good = good && parse_seconds(optarg, &warmup);
+		case 'f':
+			watched = optarg;
 			break;
 		case 'h':
 			usage(stdout);
 			return EXIT_SUCCESS;
 		default:
-			good = false;
+			good = good && load_option(&load, opt, optarg);
 		}
 	}
-	if (!good || optind != argc - 1) {
+	if (!good || optind == argc) {
 		usage(stderr);
 		return 2;
 	}
 
-	threads = prepare(argv[optind], (unsigned int)count);
-	run(threads, (unsigned int)count);
-	sum = calloc(1, sizeof(*sum));
-	if (!sum)
-		fail("memory", ENOMEM);
-	for (unsigned long n = 0; n < count; n++)
-		add(sum, &threads[n]);
-	if (sum->errors)
-		fprintf(stderr, "fsync-load: %" PRIu64 " calls failed, the first with: %s\n",
-			sum->errors, strerror(sum->first_errno));
-	print(sum, (unsigned int)count);
-	return fflush(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
+	load.name = mode->name;
+	load.before = reads ? read_blocks : NULL;
+	load.own = prepare(argv + optind, (unsigned int)(argc - optind), load.threads);
+	if (watched)
+		watch();
+	return load_run(&load);
 }

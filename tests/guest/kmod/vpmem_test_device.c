@@ -12,6 +12,9 @@
  *		them and before anything is frozen; 0 at first.
  *	/sys/kernel/debug/vpmem_test_device/suspends
  *		how many there have been, from that moment on.
+ *	/sys/kernel/debug/vpmem_test_device/leak
+ *		write a number of bytes: allocate and forget them. A look for
+ *		leaks that does not find this one finds none.
  */
 #include <linux/debugfs.h>
 #include <linux/delay.h>
@@ -19,6 +22,7 @@
 #include <linux/fs.h>
 #include <linux/module.h>
 #include <linux/pci.h>
+#include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/suspend.h>
 #include <linux/uaccess.h>
@@ -75,6 +79,15 @@ static const struct file_operations notify_ops = {
 	.write = notify_write,
 };
 
+static int leak_set(void *data, u64 size)
+{
+	void *lost = kmalloc(size, GFP_KERNEL);
+
+	return lost ? 0 : -ENOMEM;
+}
+
+DEFINE_DEBUGFS_ATTRIBUTE(leak_ops, NULL, leak_set, "%llu\n");
+
 static int pm_event(struct notifier_block *nb, unsigned long event, void *data)
 {
 	if (event == PM_SUSPEND_PREPARE) {
@@ -101,6 +114,7 @@ static int __init test_init(void)
 	debugfs_create_file("notify", 0200, dir, NULL, &notify_ops);
 	debugfs_create_u32("suspend_ms", 0600, dir, &suspend_ms);
 	debugfs_create_u32("suspends", 0400, dir, &suspends);
+	debugfs_create_file("leak", 0200, dir, NULL, &leak_ops);
 	return 0;
 }
 module_init(test_init);

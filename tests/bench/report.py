@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The document of the results: tables, plots, and where every target stands.
+
+Every figure in it comes from the file of results; nothing is typed by hand.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import plots
+import targets
+from breakdown import STAGES
+from plots import delay_name
+from results import Results
+from session import tried
+from workloads import WORKLOADS
+
+Row = dict[str, Any]
+
+SIMPLEST_FIRST = ("no-window", "fixed-window", "ours", "long-window")
+CLOSE = 0.95        # of the best: then the simplest counts
+COLUMNS = (
+    ("rate/s", "rate", 1, "{:,.0f}"), ("mean ms", "mean_ns", 1e6, "{:.2f}"),
+    ("p50 ms", "p50_ns", 1e6, "{:.2f}"), ("p99 ms", "p99_ns", 1e6, "{:.2f}"),
+    ("max ms", "max_ns", 1e6, "{:.1f}"), ("flushes", "flushes_per_call", 1, "{:.3f}"),
+    ("guest CPU us", "cpu_ns_per_call", 1e3, "{:.0f}"),
+    ("host CPU us", "host_cpu_ns_per_call", 1e3, "{:.0f}"),
+    ("interrupts", "interrupts_per_call", 1, "{:.2f}"),
+    ("switches", "switches_per_call", 1, "{:.1f}"))
+
+
+def table(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> list[str]:
+    found = [f"| {' | '.join(line)} |" for line in lines]
+    if not found:
+        return []
+    return ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads), *found, ""]
+
+
+def _figure(value: float | None, unit: float, form: str) -> str:
+    return "-" if value is None else form.format(value / unit)
+
+
+def _ratio(ratio: Row) -> str:
+    return f"{ratio['median']:.2f} ({ratio['min']:.2f}-{ratio['max']:.2f})"
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}" if value < 1 else f"{value:.2f}"
+
+
+# --- the parts --------------------------------------------------------------
+
+def _head(document: Row) -> list[str]:
+    lines = ["# Results", "",
+             "Made by `tests/bench/run`; not to be edited. [README.md](README.md) says what was "
+             "measured, how, and how to read it.", ""]
+    if not document["complete"]:
+        done = document["wanted"] - document["missing"]
+        lines += [f"**This is partial: {done} of {document['wanted']} measurements of the plan "
+                  f"\"{document['plan']}\" are there. The same command goes on with the "
+                  "rest.**", ""]
+    for failure in document["failures"]:
+        lines.append(f"- not measured, {failure['cell']}, round {failure['round']}: "
+                     f"{failure['why'].splitlines()[0]}")
+    about = document["machine"]
+    size = f"{about['guest']['cpus']} processors, {about['guest']['memory']} MiB"
+    kernels = ", ".join(f"{name} ({release})" for name, release in document["kernels"].items())
+    lines += ["", *table(("", ""), (
+        ("host", f"{about['cores']} x {about['processor']}, {about['memory_gib']} GiB, "
+                 f"Linux {about['host_kernel']}, load {about['load_average']} at the start"),
+        ("backing files", f"on {about['file_system']}"),
+        ("QEMU", f"{about['qemu']}, {about['accel']}"),
+        ("guests", f"{size}; {kernels}"),
+        ("our driver", f"sources {about['driver']}"),
+        ("command", f"`tests/bench/run --{document['plan']}`")))]
+    return lines
+
+
+def _targets(document: Row, memory: list[Row]) -> list[str]:
+    names = list(document["kernels"])
+    found: dict[tuple[str, str], dict[str, Row]] = {}
+    for verdict in targets.verdicts(document["rows"], memory, names):
+        found.setdefault((verdict["what"], verdict["wanted"]), {})[verdict["kernel"]] = verdict
+
+    def cell(verdict: Row | None) -> str:
+        if verdict is None or verdict["measured"] is None:
+            return "not measured"
+        rounds = "" if verdict["rounds"] >= 5 or "alloc" in verdict["what"] \
+            else f", {verdict['rounds']} of 5 rounds"
+        met = "met" if verdict["met"] else "**not met**"
+        return f"{_number(verdict['measured'])}, {met}{rounds}"
+
+    lines = table(("rate, ours / in-tree, where nothing else is said", "target", *names),
+                  ((what, wanted, *(cell(by.get(name)) for name in names))
+                   for (what, wanted), by in found.items()))
+    return ["## Targets", "", "The same kernel, the same run, medians of 5 rounds.", "", *lines]
+
+
+def _ratios(rows: list[Row], kernel: str) -> list[str]:
+    """A line for each workload and delay, a column for each number of threads."""
+    mine = [r for r in rows if r["group"] == "matrix" and r["kernel"] == kernel]
+    threads = sorted({r["threads"] for r in mine})
+    found: dict[tuple[str, float], dict[int, str]] = {}
+    for row in mine:
+        found.setdefault((row["workload"], row["delay_ms"]), {})[row["threads"]] = \
+            f"{row['ratios']['ours']['median']:.2f}"
+    return table(("workload", "host", *(f"{n} thread{'s' * (n > 1)}" for n in threads)),
+                 ((WORKLOADS[workload].title, delay_name(delay),
+                   *(by.get(n, "-") for n in threads)) for (workload, delay), by in found.items()))
+
+
+def _all(rows: list[Row]) -> list[str]:
+    """Every figure of every cell."""
+    lines = []
+    for row in rows:
+        for driver, figures in row["drivers"].items():
+            ratio = row["ratios"].get(driver)
+            lines.append((row["workload"], str(row["threads"]), f"+{row['delay_ms']:g}",
+                          str(row["regions"]), driver,
+                          *(_figure(figures[key], unit, form) for _, key, unit, form in COLUMNS),
+                          _ratio(ratio) if ratio else "", str(row["rounds"])))
+    return table(("workload", "threads", "host ms", "regions", "driver",
+                  *(head for head, *_ in COLUMNS), "ratio (min-max)", "rounds"), lines)
+
+
+def _images(drawn: Sequence[str], prefix: str) -> list[str]:
+    return [f"![{name}]({name}.svg)" for name in drawn if name.startswith(prefix)] + [""]
+
+
+def _differences(drivers: Iterable[str]) -> list[str]:
+    """What the drivers that differ from ours differ in."""
+    texts = {d: tried(d).read_text(encoding="utf-8").split("\n\n")[1] for d in drivers
+             if d != "ours"}
+    return [*(f"- `{d}`: {' '.join(text.split())}" for d, text in texts.items()), ""]
+
+
+def _tried(rows: list[Row]) -> list[str]:
+    mine = [r for r in rows if r["group"] == "tried"]
+    if not mine:
+        return []
+    drivers = list(dict.fromkeys(d for r in mine for d in r["ratios"]))
+    return ["## What was tried", "",
+            "Rates, with one thing changed / ours: below 1 ours is better. `unchanged` shows what "
+            "chance makes of two that are the same; what is within its range does not help.", "", *_differences(drivers),
+            *table(("workload", "threads", "host", *drivers),
+                   ((r["workload"], str(r["threads"]), delay_name(r["delay_ms"]),
+                     *(_ratio(r["ratios"][d]) for d in drivers)) for r in mine))]
+
+
+def _windows(rows: list[Row]) -> list[str]:
+    mine = [r for r in rows if r["group"] == "window"]
+    if not mine:
+        return []
+    drivers = [d for d in SIMPLEST_FIRST if all(d in r["drivers"] for r in mine)]
+    parts: dict[str, list[float]] = {d: [] for d in drivers}
+    lines = []
+    for row in mine:
+        rates = {d: 1.0 if d == row["base"] else row["ratios"][d]["median"] for d in drivers}
+        best = max(rates.values())
+        for driver, rate in rates.items():
+            parts[driver].append(rate / best)
+        lines.append((row["workload"], str(row["threads"]), delay_name(row["delay_ms"]),
+                      *(f"{rate / best * 100:.0f} %" for rate in rates.values())))
+    close = [d for d in drivers if min(parts[d]) >= CLOSE]
+    means = ", ".join(f"{d} {statistics.geometric_mean(parts[d]) * 100:.1f} %" for d in drivers)
+    verdict = (f"The simplest that is everywhere within 5 % of the best: **{close[0]}**."
+               if close else "None is everywhere within 5 % of the best.")
+    return ["## Windows of anticipation", "",
+            "Rates as parts of the best of each line; `ours` adapts.", "", *_differences(drivers),
+            *table(("workload", "threads", "host", *drivers), lines),
+            f"Geometric means: {means}. {verdict}", ""]
+
+
+def _stats(rows: list[Row]) -> list[str]:
+    mine = [r for r in rows if r["group"] == "stats"]
+    lines = []
+    for row in (r for r in mine if r["workload"] == "stats"):
+        figures = row["drivers"]["ours"]
+        lines.append(f"- One read of `flush_stats`, {row['threads']} at a time: "
+                     f"{figures['p50_ns'] / 1e3:.1f} us (p50), {figures['p99_ns'] / 1e3:.1f} us "
+                     "(p99).")
+    rates = {(r["workload"], r["threads"], r["delay_ms"]): r["drivers"]["ours"]["rate"]
+             for r in mine}
+    for (workload, threads, delay), rate in rates.items():
+        if workload == "raw-watched" and ("raw", threads, delay) in rates:
+            part = rate / rates["raw", threads, delay]
+            lines.append(f"- {threads} thread(s), {delay_name(delay)}, while it is read 100 times "
+                         f"a second: {part:.2f} of the rate without.")
+    return ["## The cost of reading statistics", "", *lines, ""] if lines else []
+
+
+def _breakdown(found: list[Row]) -> list[str]:
+    staged = [b for b in found if "stages_us" in b]
+    commits = [b for b in found if "commit" in b]
+    lines = table(("workload", "threads", "host", "call us", *(name for name, _ in STAGES)),
+                  ((b["workload"], str(b["threads"]), delay_name(b["delay_ms"]),
+                    f"{b['call_us']:.0f}", *(f"{us:.0f}" for us in b["stages_us"]))
+                   for b in staged))
+    journal = table(("workload", "threads", "host", "commit us", "of it host flushes us",
+                     "between commits us", "flushes a commit", "calls a commit"),
+                    ((b["workload"], str(b["threads"]), delay_name(b["delay_ms"]),
+                      f"{c['commit_us']:.0f}", f"{c['host_us']:.0f}", f"{c['idle_us']:.0f}",
+                      f"{c['flushes_per_commit']:.2f}", f"{c['calls_per_commit']:.1f}")
+                     for b in commits for c in [b["commit"]]))
+    if journal:
+        journal = ["What one commit of ext4's journal costs:", "", *journal]
+    if not staged and not commits:
+        return []
+    return ["## Where the time goes", "",
+            "Means over the calls that were traced, our driver; tracing slows everything down.", "",
+            *(f"- {name}: {what}" for name, what in STAGES), "", *lines, *journal]
+
+
+def _memory(found: list[Row]) -> list[str]:
+    return ["## Memory", "", *table(
+        ("kernel", "driver", "bytes for a device", "asked for by", "allocations in flushes"),
+        ((m["kernel"], m["driver"], str(m["device_bytes"]),
+          ", ".join(f"`{f}`" for f in m["device_functions"]),
+          f"{m['flush_allocations']} in {m['flushes']}") for m in found))] if found else []
+
+
+# --- the whole --------------------------------------------------------------
+
+def summary(results: Results) -> list[str]:
+    """What a terminal shows: the targets, and the ratios of the matrix."""
+    document = results.document()
+    rows = document["rows"]
+    lines = _targets(document, results.details("memory"))
+    for kernel in document["kernels"]:
+        lines += [f"## Linux {kernel}: rate, ours / in-tree", "", *_ratios(rows, kernel)]
+    return lines
+
+
+def render(results: Results, drawn: Sequence[str] = ()) -> str:
+    document, memory = results.document(), results.details("memory")
+    rows, breakdowns = document["rows"], results.details("breakdown")
+    kernels = [k for k in document["kernels"]
+               if any(r["kernel"] == k and r["group"] == "matrix" for r in rows)]
+    lines = [*_head(document), *_targets(document, memory)]
+    for kernel in kernels:
+        lines += [f"## Linux {kernel}: rate, ours / in-tree", "", *_ratios(rows, kernel)]
+        for prefix in ("rate", "ratio", "latency", "flushes"):
+            lines += _images(drawn, f"{prefix}-{kernel}")
+    lines += [*_windows(rows), *_images(drawn, "window"), *_tried(rows)]
+    for group, title in (("regions", "Many regions at once"),
+                         ("lone", "A lone caller beside a load")):
+        mine = [r for r in rows if r["group"] == group]
+        if mine:
+            lines += [f"## {title}", "", *_all(mine), *_images(drawn, group)]
+    lines += [*_stats(rows), *_breakdown(breakdowns), *_images(drawn, "breakdown"),
+              *_memory(memory)]
+    for kernel in kernels:
+        lines += [f"## Linux {kernel}: every figure", "",
+                  *_all([r for r in rows if r["group"] == "matrix" and r["kernel"] == kernel])]
+    text = "\n".join(lines)
+    while "\n\n\n" in text:
+        text = text.replace("\n\n\n", "\n\n")
+    return text.rstrip() + "\n"
+
+
+def write(results: Results, directory: Path) -> list[Path]:
+    """The document and its plots."""
+    found = plots.plots(results.document(), results.details("breakdown"))
+    drawn = plots.draw(found, directory)
+    text = render(results, [plot.name for plot in found])
+    (directory / "results.md").write_text(text, encoding="utf-8")
+    return drawn

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the smoke run checks: of the benchmark, never of how fast anything was."""
+
+from __future__ import annotations
+
+import json
+import math
+import xml.etree.ElementTree as xml
+from pathlib import Path
+from typing import Any
+
+import breakdown
+import plots
+import session
+import targets
+from plan import BOTH, CHANGED, Cell
+from results import MEDIANS, Results
+
+# A cell of it, and figures that are right for it.
+CELL = Cell("6.12", "matrix", "raw", 4, 1)
+RIGHT = {"calls": 400, "ops": 300, "errors": 0, "mean_ns": 2_000_000, "p50_ns": 1_900_000,
+         "p99_ns": 3_000_000, "max_ns": 4_000_000}
+FLUSHES = 200
+NONSENSE: tuple[tuple[dict[str, int], int], ...] = (
+    ({"ops": 0}, FLUSHES), ({"errors": 1}, FLUSHES), ({"ops": 401}, FLUSHES), ({}, 0),
+    ({}, 99), ({}, 451), ({"p50_ns": 3_100_000}, FLUSHES), ({"mean_ns": 4_000_001}, FLUSHES),
+    ({"p50_ns": 900_000}, FLUSHES))
+
+# Two calls of two threads that one host flush answers: A joins at 10 us, B at 20 us.
+TRACE = """\
+      fsync-load-71 [000] ..... 1.000000: sys_fdatasync(fd: 3)
+      fsync-load-71 [000] d..1. 1.000010: virtio_pmem_request: region0 seq=7 async=0
+      fsync-load-72 [001] ..... 1.000015: sys_fdatasync(fd: 4)
+      fsync-load-72 [001] d..1. 1.000020: virtio_pmem_request: region0 seq=7 async=0
+      fsync-load-72 [001] d..1. 1.000030: virtio_pmem_submit: region0 seq=7 requests=2
+          <idle>-0  [000] d.h1. 1.001030: virtio_pmem_complete: region0 seq=7 host_ns=1 error=0
+          <idle>-0  [000] d..2. 1.001040: sched_switch: prev_comm=x ==> next_comm=y next_pid=71
+      fsync-load-71 [000] ..... 1.001060: sys_fdatasync -> 0x0
+      fsync-load-72 [001] ..... 1.001090: sys_fdatasync -> 0x0
+"""
+STAGES_OF_71 = (10, 20, 1000, 10, 20)       # us
+
+
+class Wrong(Exception):
+    """The benchmark does not do what it should."""
+
+
+def _must(holds: bool, problem: str) -> None:
+    if not holds:
+        raise Wrong(problem)
+
+
+def offline() -> None:
+    """What needs no guest."""
+    session.check(CELL, "ours", RIGHT, FLUSHES)
+    for change, flushes in NONSENSE:
+        try:
+            session.check(CELL, "ours", {**RIGHT, **change}, flushes)
+        except session.Nonsense:
+            continue
+        raise Wrong(f"nonsense was accepted: {change}, {flushes} host flushes")
+    trace = breakdown.parse(TRACE)
+    _must([round(s * 1e6) for s in trace.calls[0]] == list(STAGES_OF_71), "a trace was misread")
+    _must(len(trace.calls) == 2 and len(trace.flushes) == 1, "a trace was read in part")
+    _must({path.stem for path in session.tried("*").parent.iterdir()} == set(CHANGED),
+          "a file in tried/ is not measured, or is not there")
+    for target in targets.TARGETS:
+        _must(target.met(target.limit) and not target.met(
+            target.limit * (0.99 if target.at_least else 1.01)), f"a limit is off: {target.what}")
+
+
+def _load(directory: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((directory / "results.json").read_text(encoding="utf-8"))
+    return document
+
+
+def partial(directory: Path, cells: int) -> None:
+    """A run that was stopped: its results are whole, and say what they are."""
+    document, text = _load(directory), (directory / "results.md").read_text(encoding="utf-8")
+    _must(not document["complete"] and document["missing"] > 0, "partial results pass for complete")
+    _must(len({run["cell"] for run in document["runs"]}) == cells, "cells were lost by a stop")
+    _must("This is partial" in text and "not measured" in text, "a partial document is not marked")
+
+
+def _figures(row: dict[str, Any]) -> None:
+    for driver, figures in row["drivers"].items():
+        for name in MEDIANS:
+            value = figures[name]
+            if value is None and (row["workload"] in ("fio", "lone")):
+                continue        # not known there
+            _must(isinstance(value, (int, float)) and math.isfinite(value),
+                  f"{row['cell']}, {driver}: {name} is {value}")
+
+
+def _drawn(results: Results, directory: Path) -> None:
+    found = plots.plots(results.document(), results.details("breakdown"))
+    names = {plot.name for plot in found}
+    for prefix in ("rate-6.12", "ratio-6.12-1ms", "latency-6.12-1ms", "flushes-6.12",
+                   "window-1ms", "regions-1ms", "breakdown"):
+        _must(prefix in names, f"there is no plot {prefix}")
+    for plot in found:
+        tree = xml.parse(directory / f"{plot.name}.svg")
+        drawn = "".join(tree.getroot().itertext())
+        for curve in plot.curves:
+            _must(not curve.points or curve.title in drawn, f"{plot.name} lacks {curve.title}")
+
+
+def complete(results: Results, directory: Path) -> None:
+    """A run that has measured all of the plan."""
+    document, text = _load(directory), (directory / "results.md").read_text(encoding="utf-8")
+    _must(not document["failures"], f"not measured: {document['failures']}")
+    _must(document["complete"] and "This is partial" not in text,
+          "complete results pass for partial")
+    rows = {row["cell"]: row for row in document["rows"]}
+    for cell in results.cells:
+        if cell.group in ("breakdown", "memory"):
+            continue
+        _must(cell.name in rows, f"{cell.name} has no row")
+        _figures(rows[cell.name])
+        _must(set(rows[cell.name]["drivers"]) == set(cell.drivers), f"{cell.name} lacks a driver")
+    for entry in results.details("memory"):
+        _must(entry["flushes"] > 0 and entry["device_bytes"] > 0, "memory was not measured")
+    _must({m["driver"] for m in results.details("memory")} == set(BOTH),
+          "memory of one driver only")
+    _must(len(results.details("breakdown")) == sum(c.group == "breakdown" for c in results.cells),
+          "a breakdown is missing")
+    _drawn(results, directory)
+    for what in (*(t.what for t in targets.TARGETS), *(f"- `{name}`: " for name in CHANGED)):
+        _must(what in text, f"the document lacks {what}")
+    _must("nan" not in text.split(), "the document has a figure that is none")
