@@ -9,7 +9,8 @@
  * kinds below. What each leaves on the medium, and what of it a power cut must
  * have left, is in records.py, which has a rule for each of them. A writer that
  * gets an error tells the host which, and stops, as a program does that takes
- * fsync's word seriously.
+ * fsync's word seriously. With -a, fsync's word is not enough: a record is durable
+ * once a deep_flush (-f) after it has succeeded, too.
  *
  * A thread has everything that it needs in its struct writer; the options are
  * constant when the threads start.
@@ -75,6 +76,7 @@ static const char *target, *deep_flush, *command;
 static uint32_t salt, first_writer;
 static unsigned int gap_us, think_us;
 static off_t offset;
+static bool ask_region;
 
 /* --- helpers ------------------------------------------------------------- */
 
@@ -403,6 +405,8 @@ static void *work(void *arg)
 		pause_up_to(w, gap_us);
 		if (w->kind->flush && w->kind->flush(w, seq) < 0)
 			break;
+		if (ask_region && flush_deep(w, seq) < 0)
+			break;
 		port_send(w->number, DURABLE, seq);
 		pause_up_to(w, think_us);
 	}
@@ -415,7 +419,8 @@ static void usage(const char *problem)
 {
 	fprintf(stderr, "crash-writer: %s\n"
 		"usage: crash-writer [-s SALT] [-w FIRST] [-o OFFSET] [-g GAP_US] [-t THINK_US]\n"
-		"                    [-f DEEP_FLUSH] [-c COMMAND] TARGET KIND=THREADS...\n", problem);
+		"                    [-f DEEP_FLUSH [-a]] [-c COMMAND] TARGET KIND=THREADS...\n",
+		problem);
 	exit(2);
 }
 
@@ -456,8 +461,9 @@ static void parse(int argc, char **argv)
 {
 	int option;
 
-	while ((option = getopt(argc, argv, "s:w:o:g:t:f:c:")) != -1) {
+	while ((option = getopt(argc, argv, "as:w:o:g:t:f:c:")) != -1) {
 		switch (option) {
+		case 'a': ask_region = true; break;
 		case 's': salt = strtoul(optarg, NULL, 0); break;
 		case 'w': first_writer = strtoul(optarg, NULL, 0); break;
 		case 'o': offset = strtoll(optarg, NULL, 0); break;
