@@ -70,25 +70,16 @@ static void add_missing(struct record *r, const char *missing, const char *files
 	record_add_string(r, "remedy", remedy);
 }
 
-/* A number that was checked before. */
-static unsigned int limit_of(const struct pmemctl *p)
-{
-	unsigned int limit = LIMIT;
-
-	if (p->option[OPTION_LIMIT])
-		option_parse_count(p->option[OPTION_LIMIT], &limit);
-	return limit;
-}
-
 /* Returns: why not all files were looked at, or NULL. The caller frees. */
 static char *add_files(struct reader *rd, struct record *list)
 {
 	_cleanup_virtpmem_holders_unref_ struct virtpmem_holders *holders = NULL;
+	const unsigned int *limit = rd->p->data;
 
 	if (list->child &&
 	    reader_got(rd, "holders",
 		       virtpmem_region_get_holders(rd->region, HOLDERS_PASSIVE, &holders)))
-		return owners_add(rd->p, holders, list, limit_of(rd->p));
+		return owners_add(rd->p, holders, list, *limit);
 	return NULL;
 }
 
@@ -115,15 +106,14 @@ static void errors_of_region(struct pmemctl *p, struct virtpmem_region *region)
 	output_region(&p->out, r);
 }
 
-static bool check_limit(struct pmemctl *p)
+static bool parse_limit(struct pmemctl *p, unsigned int *limit)
 {
 	const char *text = p->option[OPTION_LIMIT];
-	unsigned int limit;
 
 	if (text && !p->option[OPTION_FILES])
 		output_error(&p->out, NULL, ERROR_USAGE,
 			     "--limit is about files; with --files they are looked at");
-	else if (text && !option_parse_count(text, &limit))
+	else if (text && !option_parse_count(text, limit))
 		output_error(&p->out, NULL, ERROR_USAGE,
 			     "--limit needs a number from 1 to 4294967295, such as 100000, not '%s'",
 			     text);
@@ -134,6 +124,10 @@ static bool check_limit(struct pmemctl *p)
 
 void cmd_errors(struct pmemctl *p)
 {
-	if (check_limit(p))
+	unsigned int limit = LIMIT;
+
+	p->data = &limit;
+	if (parse_limit(p, &limit))
 		regions_each(p, errors_of_region);
+	p->data = NULL;
 }

@@ -137,19 +137,14 @@ static void acknowledge_region(struct pmemctl *p, struct virtpmem_region *region
 		plan_report(p, dev, plan, err, "acknowledged");
 }
 
-/* The first option that asks for a verdict, or NULL. */
+/* The first option that asks for a verdict, as all do but two; or NULL. */
 static const char *verdict_option(const struct pmemctl *p)
 {
-	static const enum option_id ids[] = {
-		OPTION_SYSTEM, OPTION_NAGIOS, OPTION_WARNING, OPTION_CRITICAL,
-	};
 	const struct option_desc *o;
-	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(ids); i++)
-		for (o = health_options; o->name; o++)
-			if (o->id == ids[i] && p->option[o->id])
-				return o->name;
+	for (o = health_options; o->name; o++)
+		if (p->option[o->id] && o->id != OPTION_ACKNOWLEDGE && o->id != OPTION_DRY_RUN)
+			return o->name;
 	return NULL;
 }
 

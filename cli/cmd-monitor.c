@@ -471,7 +471,7 @@ static bool set_up(struct watch *w)
 		return false;
 	err = virtpmem_monitor_new(p->ctx, &w->monitor);
 	if (err < 0) {
-		output_error(&p->out, NULL, error_from_errno(err), "cannot watch regions: %s",
+		output_error(&p->out, NULL, error_from_errno(err), "cannot watch the regions: %s",
 			     regions_why(p, "", err));
 		return false;
 	}

@@ -150,10 +150,8 @@ static int read_driver(const struct operation *op, char **ret)
 
 static bool is_there(const struct operation *op, const struct virtpmem_region *region)
 {
-	size_t n = op->syspath ? strlen(op->syspath) : 0;
-
-	if (n)
-		return !strncmp(region->syspath, op->syspath, n) && region->syspath[n] == '/';
+	if (op->syspath)
+		return vp_lies_below(region->syspath, op->syspath);
 	return region->path && !strcmp(region->path, op->path);
 }
 

@@ -81,9 +81,7 @@ static int find_by_slaves(struct virtpmem_ctx *ctx, const char *syspath, unsigne
 /* Whether a device, by its path in sysfs, is one of the region's. */
 bool vp_region_has(const struct virtpmem_region *region, const char *syspath)
 {
-	size_t n = strlen(region->syspath);
-
-	return !strncmp(syspath, region->syspath, n) && syspath[n] == '/';
+	return vp_lies_below(syspath, region->syspath);
 }
 
 /* The whole device of a partition, whose directory the partition's lies in. */

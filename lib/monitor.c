@@ -197,9 +197,7 @@ static void mark_all(struct virtpmem_monitor *monitor, bool devices)
 
 static bool lies_in(const char *syspath, const char *dir)
 {
-	size_t n = strlen(dir);
-
-	return !strncmp(syspath, dir, n) && (!syspath[n] || syspath[n] == '/');
+	return !strcmp(syspath, dir) || vp_lies_below(syspath, dir);
 }
 
 /* What a uevent says is not believed; only that the region is worth a look. */

@@ -117,6 +117,8 @@ bool vp_parse_id_pair(const char *name, const char *prefix, unsigned int *major,
 		      unsigned int *minor);
 bool vp_parse_devno(const char *text, dev_t *ret);
 const char *vp_basename(const char *path);
+/* Both are canonical; a directory does not lie below itself. */
+bool vp_lies_below(const char *path, const char *dir);
 
 /* sysfs.c: how to take it that a file is not there */
 enum vp_need {

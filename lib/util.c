@@ -148,6 +148,13 @@ bool vp_parse_devno(const char *text, dev_t *ret)
 	return true;
 }
 
+bool vp_lies_below(const char *path, const char *dir)
+{
+	size_t n = strlen(dir);
+
+	return !strncmp(path, dir, n) && path[n] == '/';
+}
+
 const char *vp_basename(const char *path)
 {
 	const char *slash = strrchr(path, '/');
