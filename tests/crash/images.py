@@ -90,15 +90,20 @@ def _run(argv: Sequence[str | Path], good: Sequence[int] = (0,)) -> str:
 def ext4_problem(image: Path, frozen: bool) -> str:
     """What e2fsck finds after the journal was replayed (in IMAGE itself), or "".
 
-    A frozen file system must be sound as it is. A status of 1 means that the
-    journal was replayed and orphans were released; what e2fsck would have to
-    repair is then found by the second, which may change nothing."""
+    A frozen file system must be sound as it is. Of any other the journal is replayed,
+    and orphans are released, which the kernel does when it mounts. What e2fsck would
+    have to repair is found by the last, which may change nothing: the mark that there
+    have been errors, which a host's error leaves, would let the one before repair it."""
+    steps = [["e2fsck", "-f", "-n", str(image)]]
     if not frozen:
-        problem = _run(["e2fsck", "-p", image], good=(0, 1))
+        steps[:0] = [["e2fsck", "-E", "journal_only", "-p", str(image)],
+                     ["debugfs", "-w", "-R", "set_super_value state 1", str(image)],
+                     ["e2fsck", "-p", str(image)]]
+    for step in steps:
+        problem = _run(step, good=(0, 1) if "-p" in step else (0,))
         if problem:
-            return f"e2fsck -p: {problem}"
-    problem = _run(["e2fsck", "-f", "-n", image])
-    return f"e2fsck -fn: {problem}" if problem else ""
+            return f"{' '.join(step[:-1])}: {problem}"
+    return ""
 
 
 def ext4_tree(image: Path, target: Path) -> None:

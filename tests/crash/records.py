@@ -189,6 +189,12 @@ def sqlite(tree: Path, salt: int, writer: int, acked: int) -> Iterator[str]:
             yield f"{mode}.db: {error}"
 
 
+def sqlite_data(salt: int, writer: int, seq: int, size: int) -> bytes:
+    """What progs/sqlite-writer.c puts into a row."""
+    words = b"".join(struct.pack("<4I", salt, writer, seq, i) for i in range(-(-size // 16)))
+    return words[:size]
+
+
 def _database(db: sqlite3.Connection, mode: str, salt: int, writer: int, acked: int
               ) -> Iterator[str]:
     sound = db.execute("PRAGMA integrity_check").fetchall()
@@ -198,16 +204,19 @@ def _database(db: sqlite3.Connection, mode: str, salt: int, writer: int, acked: 
         if acked >= 0:
             yield f"{mode}.db is empty, {acked} was acknowledged"
         return
-    rows = db.execute("SELECT seq, length(data) FROM log ORDER BY seq").fetchall()
+    rows = db.execute("SELECT seq, data FROM log ORDER BY seq").fetchall()
     last = rows[-1][0] if rows else -1
     if not acked <= last <= acked + 1:
         yield f"{mode}.db: the last transaction is {last}, {acked} was acknowledged"
 
     def size(seq: int) -> int:
         return 100 + (seq * 977 + salt + writer) % 9000
-    wanted = [(seq, size(seq)) for seq in range(max(0, last - SQLITE_KEEP + 1), last + 1)]
-    if rows != wanted:
+    wanted = range(max(0, last - SQLITE_KEEP + 1), last + 1)
+    if [seq for seq, _ in rows] != list(wanted):
         yield f"{mode}.db: {len(rows)} rows up to {last} are not the {len(wanted)} expected"
+    for seq, data in rows:
+        if data != sqlite_data(salt, writer, seq, size(seq)):
+            yield f"{mode}.db: the data of transaction {seq} is not what was written"
     total = db.execute("SELECT count, bytes FROM sum").fetchone()
     expected = (last + 1, sum(size(seq) for seq in range(last + 1)))
     if total != expected:

@@ -221,7 +221,9 @@ class Session:
         share = 0.0 if number == 0 else self.rng.choice((0.02, 0.2, 0.5, 0.8, 1.0))
         self.states.mkdir(exist_ok=True)
         path = Path(tempfile.mkdtemp(prefix=f"{len(self.made) + number:04}.", dir=self.states))
-        taken = [file.crash_state(path / f"region{n}", self.rng, share)
+        # How many pages have changed is not in the seed's hands; what comes after is.
+        rng = random.Random(self.rng.getrandbits(64))
+        taken = [file.crash_state(path / f"region{n}", rng, share)
                  for n, file in enumerate(self.durable)]
         description = {"acked": self.acked, "failed": self.failed, "held": held, "share": share,
                        "pages_written_early": sum(taken), **self.facts, **facts}

@@ -25,12 +25,20 @@
 #include "record.h"
 
 #define KEEP "100"	/* rows */
+#define MAX_DATA 9100	/* bytes of a row, on up to three pages */
+
+/* What a row's data is made of, from first to last; the last may be a part of one. */
+struct word {
+	uint32_t salt, writer, seq, index;
+};
 
 struct writer {
 	const char *mode, *synchronous;
 	uint32_t number;
 	pthread_t thread;
 	sqlite3 *db;
+	sqlite3_stmt *insert;
+	struct word data[MAX_DATA / sizeof(struct word) + 1];
 };
 
 static struct writer writers[] = {
@@ -68,11 +76,13 @@ static int prepare(struct writer *w)
 		 "PRAGMA wal_autocheckpoint=50", w->mode, w->synchronous);
 	if (execute(w, sql) != SQLITE_OK)
 		return SQLITE_ERROR;
-	return execute(w, "BEGIN;"
+	if (execute(w, "BEGIN;"
 		       "CREATE TABLE IF NOT EXISTS log(seq INTEGER PRIMARY KEY, data BLOB);"
 		       "CREATE TABLE IF NOT EXISTS sum(count INTEGER, bytes INTEGER);"
 		       "INSERT INTO sum SELECT 0, 0 WHERE NOT EXISTS (SELECT * FROM sum);"
-		       "COMMIT");
+		       "COMMIT") != SQLITE_OK)
+		return SQLITE_ERROR;
+	return sqlite3_prepare_v2(w->db, "INSERT INTO log VALUES (?, ?)", -1, &w->insert, NULL);
 }
 
 static int next_number(void *out, int columns, char **values, char **names)
@@ -83,16 +93,31 @@ static int next_number(void *out, int columns, char **values, char **names)
 	return 0;
 }
 
+static int insert(struct writer *w, uint64_t seq, unsigned int size)
+{
+	int result;
+
+	for (uint32_t i = 0; i * sizeof(struct word) < size; i++)
+		w->data[i] = (struct word){ salt, w->number, (uint32_t)seq, i };
+	sqlite3_bind_int64(w->insert, 1, (sqlite3_int64)seq);
+	sqlite3_bind_blob(w->insert, 2, w->data, (int)size, SQLITE_STATIC);
+	sqlite3_step(w->insert);
+	result = sqlite3_reset(w->insert);
+	if (result != SQLITE_OK)
+		fprintf(stderr, "sqlite-writer: %s: %s\n", w->mode, sqlite3_errstr(result));
+	return result;
+}
+
 static int commit(struct writer *w, uint64_t seq)
 {
-	unsigned int size = 100 + (seq * 977 + salt + w->number) % 9000;
+	unsigned int size = 100 + (seq * 977 + salt + w->number) % (MAX_DATA - 100);
 	char sql[512];
 
-	snprintf(sql, sizeof(sql), "BEGIN IMMEDIATE;"
-		 "INSERT INTO log VALUES (%" PRIu64 ", zeroblob(%u));"
-		 "UPDATE sum SET count = count + 1, bytes = bytes + %u;"
+	if (execute(w, "BEGIN IMMEDIATE") != SQLITE_OK || insert(w, seq, size) != SQLITE_OK)
+		return SQLITE_ERROR;
+	snprintf(sql, sizeof(sql), "UPDATE sum SET count = count + 1, bytes = bytes + %u;"
 		 "DELETE FROM log WHERE seq <= %" PRIu64 " - " KEEP ";"
-		 "COMMIT", seq, size, size, seq);
+		 "COMMIT", size, seq);
 	return execute(w, sql);
 }
 
