@@ -127,8 +127,10 @@ def _all(rows: list[Row]) -> list[str]:
                   *(head for head, *_ in COLUMNS), "ratio (min-max)", "rounds"), lines)
 
 
-def _images(drawn: Sequence[str], prefix: str) -> list[str]:
-    return [f"![{name}]({name}.svg)" for name in drawn if name.startswith(prefix)] + [""]
+def images(drawn: Sequence[str], prefix: str) -> list[str]:
+    """The plots of that name, and those that it is the beginning of: 6.1 is not that of 6.12."""
+    return [f"![{name}]({name}.svg)" for name in drawn
+            if name == prefix or name.startswith(f"{prefix}-")] + [""]
 
 
 def _differences(drivers: Iterable[str]) -> list[str]:
@@ -244,14 +246,14 @@ def render(results: Results, drawn: Sequence[str] = ()) -> str:
     for kernel in kernels:
         lines += [f"## Linux {kernel}: rate, ours / in-tree", "", *_ratios(rows, kernel)]
         for prefix in ("rate", "ratio", "latency", "flushes"):
-            lines += _images(drawn, f"{prefix}-{kernel}")
-    lines += [*_windows(rows), *_images(drawn, "window"), *_tried(rows)]
+            lines += images(drawn, f"{prefix}-{kernel}")
+    lines += [*_windows(rows), *images(drawn, "window"), *_tried(rows)]
     for group, title in (("regions", "Many regions at once"),
                          ("lone", "A lone caller beside a load")):
         mine = [r for r in rows if r["group"] == group]
         if mine:
-            lines += [f"## {title}", "", *_all(mine), *_images(drawn, group)]
-    lines += [*_stats(rows), *_breakdown(breakdowns), *_images(drawn, "breakdown"),
+            lines += [f"## {title}", "", *_all(mine), *images(drawn, group)]
+    lines += [*_stats(rows), *_breakdown(breakdowns), *images(drawn, "breakdown"),
               *_memory(memory)]
     for kernel in kernels:
         lines += [f"## Linux {kernel}: every figure", "",

@@ -11,6 +11,7 @@ from typing import Any
 
 import breakdown
 import plots
+import report
 import session
 import targets
 from plan import BOTH, CHANGED, Cell
@@ -67,6 +68,15 @@ def offline() -> None:
     for target in targets.TARGETS:
         _must(target.met(target.limit) and not target.met(
             target.limit * (0.99 if target.at_least else 1.01)), f"a limit is off: {target.what}")
+    _document()
+
+
+def _document() -> None:
+    """What the document makes of results, of which some are made up here."""
+    drawn = report.images(["rate-6.1", "rate-6.12", "ratio-6.1-0ms", "ratio-6.12-0ms"], "rate-6.1")
+    _must(drawn == ["![rate-6.1](rate-6.1.svg)", ""], f"6.1 has the plots of another: {drawn}")
+    _must(report.images(["ratio-6.1-0ms", "ratio-6.12-0ms"], "ratio-6.1")[0].startswith(
+        "![ratio-6.1-0ms]"), "6.1 lacks a plot")
 
 
 def _load(directory: Path) -> dict[str, Any]:
