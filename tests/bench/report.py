@@ -92,12 +92,16 @@ def _targets(document: Row, memory: list[Row]) -> list[str]:
         rounds = "" if verdict["rounds"] >= 5 or "alloc" in verdict["what"] \
             else f", {verdict['rounds']} of 5 rounds"
         met = "met" if verdict["met"] else "**not met**"
-        return f"{_number(verdict['measured'])}, {met}{rounds}"
+        between = "" if not verdict["range"] else \
+            f" ({'-'.join(_number(value) for value in verdict['range'])})"
+        return f"{_number(verdict['measured'])}{between}, {met}{rounds}"
 
     lines = table(("rate, ours / in-tree, where nothing else is said", "target", *names),
                   ((what, wanted, *(cell(by.get(name)) for name in names))
                    for (what, wanted), by in found.items()))
-    return ["## Targets", "", "The same kernel, the same run, medians of 5 rounds.", "", *lines]
+    return ["## Targets", "", "The same kernel, the same run, medians of "
+            "5 rounds, and of ratios the lowest and the highest. A ratio is of two measurements of "
+            "the same round.", "", *lines]
 
 
 def _ratios(rows: list[Row], kernel: str) -> list[str]:
@@ -177,7 +181,7 @@ def _windows(rows: list[Row]) -> list[str]:
             f"Geometric means: {means}. {verdict}", ""]
 
 
-def _stats(rows: list[Row]) -> list[str]:
+def statistics_cost(rows: list[Row]) -> list[str]:
     mine = [r for r in rows if r["group"] == "stats"]
     lines = []
     for row in (r for r in mine if r["workload"] == "stats"):
@@ -185,13 +189,11 @@ def _stats(rows: list[Row]) -> list[str]:
         lines.append(f"- One read of `flush_stats`, {row['threads']} at a time: "
                      f"{figures['p50_ns'] / 1e3:.1f} us (p50), {figures['p99_ns'] / 1e3:.1f} us "
                      "(p99).")
-    rates = {(r["workload"], r["threads"], r["delay_ms"]): r["drivers"]["ours"]["rate"]
-             for r in mine}
-    for (workload, threads, delay), rate in rates.items():
-        if workload == "raw-watched" and ("raw", threads, delay) in rates:
-            part = rate / rates["raw", threads, delay]
-            lines.append(f"- {threads} thread(s), {delay_name(delay)}, while it is read 100 times "
-                         f"a second: {part:.2f} of the rate without.")
+    for row in mine:
+        if ratio := row.get("unwatched", {}).get("ours"):
+            lines.append(f"- {row['threads']} thread(s), {delay_name(row['delay_ms'])}, while it "
+                         f"is read 100 times a second: {_ratio(ratio)} of the rate without, in "
+                         f"{ratio['rounds']} rounds.")
     return ["## The cost of reading statistics", "", *lines, ""] if lines else []
 
 
@@ -253,7 +255,7 @@ def render(results: Results, drawn: Sequence[str] = ()) -> str:
         mine = [r for r in rows if r["group"] == group]
         if mine:
             lines += [f"## {title}", "", *_all(mine), *images(drawn, group)]
-    lines += [*_stats(rows), *_breakdown(breakdowns), *images(drawn, "breakdown"),
+    lines += [*statistics_cost(rows), *_breakdown(breakdowns), *images(drawn, "breakdown"),
               *_memory(memory)]
     for kernel in kernels:
         lines += [f"## Linux {kernel}: every figure", "",

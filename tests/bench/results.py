@@ -8,13 +8,14 @@ is stopped leaves a file that says that it is partial, and can go on from it.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
 import platform
 import statistics
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ MEDIANS = ("rate", "mean_ns", "p50_ns", "p99_ns", "max_ns", "flushes_per_call", 
            "host_cpu_ns_per_call", "interrupts_per_call", "switches_per_call")
 
 Record = dict[str, Any]
+Runs = dict[str, dict[int, Record]]
+"""Of one cell: driver -> round -> run."""
 
 
 class Mismatch(Exception):
@@ -162,17 +165,17 @@ class Results:
 
     def rows(self) -> list[Record]:
         """One for each cell with figures, in the plan's order."""
-        table: dict[tuple[str, str], list[Record]] = {}
+        table: dict[str, Runs] = {}
         for run in self.runs:
-            table.setdefault((run["cell"], run["driver"]), []).append(run)
+            table.setdefault(run["cell"], {}).setdefault(run["driver"], {})[run["round"]] = run
         rows = []
         for cell in self.cells:
             if cell.group in ("breakdown", "memory"):
                 continue
-            found = {driver: table[cell.name, driver] for driver in cell.drivers
-                     if (cell.name, driver) in table}
+            found = {driver: table[cell.name][driver] for driver in cell.drivers
+                     if driver in table.get(cell.name, {})}
             if found:
-                rows.append(_row(cell, found))
+                rows.append(_row(cell, found) | _beside(cell, found, table))
         return rows
 
     def details(self, group: str) -> list[Record]:
@@ -210,24 +213,57 @@ def _medians(runs: Iterable[Record]) -> Record:
     return medians
 
 
-def _ratio(runs: list[Record], base: list[Record]) -> Record:
-    """Of one round each, because what disturbed a round disturbed both; the median,
-    the lowest and the highest."""
-    bases = {run["round"]: run["rate"] for run in base}
-    ratios = [run["rate"] / bases[run["round"]] for run in runs if run["round"] in bases]
+def _spread(ratios: Sequence[float]) -> Record:
     return {"median": round(statistics.median(ratios), 3), "min": round(min(ratios), 3),
-            "max": round(max(ratios), 3)}
+            "max": round(max(ratios), 3), "rounds": len(ratios)}
 
 
-def _row(cell: Cell, found: dict[str, list[Record]]) -> Record:
+def _pairs(runs: dict[int, Record], base: dict[int, Record]) -> list[tuple[Record, Record]]:
+    """Of one round each, because what disturbed a round disturbed both."""
+    return [(runs[number], base[number]) for number in sorted(runs) if number in base]
+
+
+def _rates(runs: dict[int, Record], base: dict[int, Record]) -> Record | None:
+    ratios = [run["rate"] / other["rate"] for run, other in _pairs(runs, base)]
+    return _spread(ratios) if ratios else None
+
+
+def _in_lone_flushes(runs: dict[int, Record], lone: dict[int, Record]) -> Record | None:
+    """Latencies, in the median latency of a single caller of the same round."""
+    each = [{"round": run["round"], "p50": round(run["p50_ns"] / alone["p50_ns"], 3),
+             "p99": round(run["p99_ns"] / alone["p50_ns"], 3),
+             "flushes_per_call": round(run["host_flushes"] / run["calls"], 4)}
+            for run, alone in _pairs(runs, lone)]
+    return {**{name: _spread([one[name] for one in each]) for name in ("p50", "p99")},
+            "each": each} if each else None
+
+
+def _compared(how: Callable[[dict[int, Record], dict[int, Record]], Record | None], found: Runs,
+              others: Runs) -> Record:
+    compared = {driver: how(runs, others[driver]) for driver, runs in found.items()
+                if driver in others}
+    return {driver: one for driver, one in compared.items() if one}
+
+
+def _beside(cell: Cell, found: Runs, table: dict[str, Runs]) -> Record:
+    """What compares a cell with another one of the same drivers."""
+    if cell.workload == "raw-watched":
+        raw = dataclasses.replace(cell, workload="raw")
+        return {"unwatched": _compared(_rates, found, table.get(raw.name, {}))}
+    if cell.workload == "raw" and cell.threads > 1:
+        lone = dataclasses.replace(cell, threads=1)
+        return {"in_lone_flushes": _compared(_in_lone_flushes, found, table.get(lone.name, {}))}
+    return {}
+
+
+def _row(cell: Cell, found: Runs) -> Record:
     """The first driver is what the others are compared with."""
     base = cell.drivers[0]
-    row: Record = {
+    return {
         "cell": cell.name, "kernel": cell.kernel, "group": cell.group,
         "workload": cell.workload, "threads": cell.threads, "delay_ms": cell.delay_ms,
         "regions": cell.regions, "rounds": min(len(runs) for runs in found.values()),
         "rounds_wanted": cell.rounds, "base": base,
-        "drivers": {driver: _medians(runs) for driver, runs in found.items()}}
-    row["ratios"] = {driver: _ratio(runs, found[base]) for driver, runs in found.items()
-                     if driver != base and base in found}
-    return row
+        "drivers": {driver: _medians(runs.values()) for driver, runs in found.items()},
+        "ratios": {driver: ratio for driver, runs in found.items()
+                   if driver != base and (ratio := _rates(runs, found.get(base, {})))}}

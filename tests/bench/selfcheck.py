@@ -6,10 +6,12 @@ from __future__ import annotations
 import json
 import math
 import xml.etree.ElementTree as xml
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import breakdown
+import plan
 import plots
 import report
 import session
@@ -42,6 +44,15 @@ TRACE = """\
 STAGES_OF_71 = (10, 20, 1000, 10, 20)       # us
 
 
+# Rounds of a single caller and of 16: p50 and p99 in ms. Each round's own ratio counts.
+LONE, BUSY = (1, 2, 4), ((1, 2), (4, 5), (8, 40))
+IN_LONE_FLUSHES = ({"median": 2, "min": 1, "max": 2, "rounds": 3},
+                   {"median": 2.5, "min": 2, "max": 10, "rounds": 3})
+# Rates of rounds of two cells or drivers, and what their ratios must be.
+RATES, OTHERS = (100, 400, 300), (100, 800, 100)
+OTHERS_BY_RATES = {"median": 1, "min": 0.333, "max": 2, "rounds": 3}
+
+
 class Wrong(Exception):
     """The benchmark does not do what it should."""
 
@@ -71,8 +82,59 @@ def offline() -> None:
     _document()
 
 
+def _add(results: Results, cell: Cell, driver: str, **figures: Sequence[float]) -> None:
+    """Runs that nobody has measured: what FIGURES has for each round."""
+    run = {**RIGHT, "cell": cell.name, "driver": driver, "rate": 100, "busy_ns": 0,
+           "interrupts": 0, "switches": 0, "host_flushes": FLUSHES, "host_cpu_ns": 0}
+    for number, values in enumerate(zip(*figures.values()), 1):
+        results.runs.append({**run, "round": number, **dict(zip(figures, values))})
+
+
+def _made_up(*cells: Cell) -> Results:
+    return Results(Path(), "full", cells)
+
+
+def _same_rounds() -> None:
+    """Ratios are of two measurements of one round."""
+    alone, busy = (Cell("6.12", "matrix", "raw", threads, 5) for threads in (1, 16))
+    quiet, watched = (Cell("6.12", "stats", name, 4, 1, drivers=("ours",))
+                      for name in ("raw", "raw-watched"))
+    results = _made_up(alone, busy, quiet, watched)
+    for driver in BOTH:
+        _add(results, alone, driver, p50_ns=[ms * 1e6 for ms in LONE])
+        _add(results, busy, driver, rate=RATES if driver == BOTH[0] else OTHERS,
+             p50_ns=[p50 * 1e6 for p50, _ in BUSY], p99_ns=[p99 * 1e6 for _, p99 in BUSY])
+    _add(results, quiet, "ours", rate=RATES)
+    _add(results, watched, "ours", rate=OTHERS)
+    rows = {row["cell"]: row for row in results.rows()}
+    found = rows[busy.name]["in_lone_flushes"]["ours"]
+    _must((found["p50"], found["p99"]) == IN_LONE_FLUSHES, f"lone flushes of other rounds: {found}")
+    _must(rows[busy.name]["ratios"]["ours"] == OTHERS_BY_RATES, "a ratio of two rounds")
+    _must(rows[watched.name]["unwatched"]["ours"] == OTHERS_BY_RATES, "statistics of two rounds")
+    _must("1.00 (0.33-2.00) of the rate without" in "".join(report.statistics_cost(results.rows())),
+          "the document lacks the cost of reading statistics")
+    verdicts = {v["what"]: v for v in targets.verdicts(results.rows(), [], ["6.12"])}
+    judged = verdicts["raw device, host +5 ms, 16 threads: p99 in lone flushes"]
+    _must(judged["measured"] == 2.5 and judged["range"] == (2, 10) and judged["met"] and
+          judged["rounds"] == 3, f"p99 is judged by other rounds: {judged}")
+    _must(verdicts["raw device, host +5 ms, 1 thread"]["met"], "+5 ms, one thread is not judged")
+
+
+def _memory() -> None:
+    """It is judged on each kernel."""
+    known = {cell.kernel for cell in plan.full() if cell.group == "memory"}
+    _must(known == set(plan.KERNELS), f"memory is measured on {known}")
+    entry = {"driver": "ours", "device_bytes": 20 * targets.KIB, "flushes": 5,
+             "flush_allocations": 0}
+    met = [v["met"] for v in targets.verdicts([], [{**entry, "kernel": "6.12"}], ["6.1", "6.12"])
+           if "alloc" in v["what"]]
+    _must(met == [None, False, None, True], f"memory is judged as {met}")
+
+
 def _document() -> None:
-    """What the document makes of results, of which some are made up here."""
+    """What the document makes of results that are made up here."""
+    _same_rounds()
+    _memory()
     drawn = report.images(["rate-6.1", "rate-6.12", "ratio-6.1-0ms", "ratio-6.12-0ms"], "rate-6.1")
     _must(drawn == ["![rate-6.1](rate-6.1.svg)", ""], f"6.1 has the plots of another: {drawn}")
     _must(report.images(["ratio-6.1-0ms", "ratio-6.12-0ms"], "ratio-6.1")[0].startswith(
