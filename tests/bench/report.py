@@ -23,6 +23,7 @@ Row = dict[str, Any]
 
 SIMPLEST_FIRST = ("no-window", "fixed-window", "ours", "long-window")
 CLOSE = 0.95        # of the best: then the simplest counts
+FEWEST_COMMITS = 20     # for a mean that means something
 COLUMNS = (
     ("rate/s", "rate", 1, "{:,.0f}"), ("mean ms", "mean_ns", 1e6, "{:.2f}"),
     ("p50 ms", "p50_ns", 1e6, "{:.2f}"), ("p99 ms", "p99_ns", 1e6, "{:.2f}"),
@@ -144,6 +145,30 @@ def _differences(drivers: Iterable[str]) -> list[str]:
     return [*(f"- `{d}`: {' '.join(text.split())}" for d, text in texts.items()), ""]
 
 
+def chance(rows: Iterable[Row], drivers: Sequence[str]) -> tuple[float, float]:
+    """Between what lie the ratios of drivers that are the same as ours; 1 is one of them."""
+    found = [row["ratios"][driver] for row in rows for driver in drivers if driver in row["ratios"]]
+    return (min([1.0, *(ratio["min"] for ratio in found)]),
+            max([1.0, *(ratio["max"] for ratio in found)]))
+
+
+def _place(row: Row) -> str:
+    plural = "s" * (row["threads"] > 1)
+    return f"{row['workload']}, {row['threads']} thread{plural}, {delay_name(row['delay_ms'])}"
+
+
+def outcome(rows: list[Row]) -> str:
+    """Which of the changes that were tried chance does not explain."""
+    low, high = chance(rows, ["unchanged"])
+    outside = [f"`{driver}` at {_place(row)}: {_ratio(ratio)}" for row in rows
+               for driver, ratio in row["ratios"].items()
+               if driver != "unchanged" and not low <= ratio["median"] <= high]
+    verdict = f"Outside of that lie {'; '.join(outside)}." if outside else \
+        "The medians of all changes lie within that, so none is shown to help or to harm."
+    return (f"Over all lines the rounds of `unchanged` lie between {low:.2f} and {high:.2f}. "
+            f"{verdict}")
+
+
 def _tried(rows: list[Row]) -> list[str]:
     mine = [r for r in rows if r["group"] == "tried"]
     if not mine:
@@ -151,10 +176,12 @@ def _tried(rows: list[Row]) -> list[str]:
     drivers = list(dict.fromkeys(d for r in mine for d in r["ratios"]))
     return ["## What was tried", "",
             "Rates, with one thing changed / ours: below 1 ours is better. `unchanged` shows what "
-            "chance makes of two that are the same; what is within its range does not help.", "", *_differences(drivers),
+            "chance makes of two that are the same. A change whose median lies within the range "
+            "of `unchanged` over all lines is not shown to help.", "", *_differences(drivers),
             *table(("workload", "threads", "host", *drivers),
                    ((r["workload"], str(r["threads"]), delay_name(r["delay_ms"]),
-                     *(_ratio(r["ratios"][d]) for d in drivers)) for r in mine))]
+                     *(_ratio(r["ratios"][d]) for d in drivers)) for r in mine)),
+            outcome(mine), ""]
 
 
 def _windows(rows: list[Row]) -> list[str]:
@@ -197,9 +224,9 @@ def statistics_cost(rows: list[Row]) -> list[str]:
     return ["## The cost of reading statistics", "", *lines, ""] if lines else []
 
 
-def _breakdown(found: list[Row]) -> list[str]:
+def where_time_goes(found: list[Row]) -> list[str]:
     staged = [b for b in found if "stages_us" in b]
-    commits = [b for b in found if "commit" in b]
+    commits = [b for b in found if "commit" in b and b["commit"]["commits"] >= FEWEST_COMMITS]
     lines = table(("workload", "threads", "host", "call us", *(name for name, _ in STAGES)),
                   ((b["workload"], str(b["threads"]), delay_name(b["delay_ms"]),
                     f"{b['call_us']:.0f}", *(f"{us:.0f}" for us in b["stages_us"]))
@@ -211,7 +238,8 @@ def _breakdown(found: list[Row]) -> list[str]:
                       f"{c['flushes_per_commit']:.2f}", f"{c['calls_per_commit']:.1f}")
                      for b in commits for c in [b["commit"]]))
     if journal:
-        journal = ["What one commit of ext4's journal costs:", "", *journal]
+        journal = ["What one commit of ext4's journal costs, where at least "
+                   f"{FEWEST_COMMITS} were traced:", "", *journal]
     if not staged and not commits:
         return []
     return ["## Where the time goes", "",
@@ -255,7 +283,7 @@ def render(results: Results, drawn: Sequence[str] = ()) -> str:
         mine = [r for r in rows if r["group"] == group]
         if mine:
             lines += [f"## {title}", "", *_all(mine), *images(drawn, group)]
-    lines += [*statistics_cost(rows), *_breakdown(breakdowns), *images(drawn, "breakdown"),
+    lines += [*statistics_cost(rows), *where_time_goes(breakdowns), *images(drawn, "breakdown"),
               *_memory(memory)]
     for kernel in kernels:
         lines += [f"## Linux {kernel}: every figure", "",

@@ -131,10 +131,40 @@ def _memory() -> None:
     _must(met == [None, False, None, True], f"memory is judged as {met}")
 
 
+def _tried() -> None:
+    """A change is judged by the range of the control over all lines, and that has 1."""
+    def row(threads: int, unchanged: float, change: float) -> dict[str, Any]:
+        ratios = {name: {"median": median, "min": median - 0.05, "max": median + 0.05}
+                  for name, median in (("unchanged", unchanged), ("change", change))}
+        return {"workload": "raw", "threads": threads, "delay_ms": 1, "ratios": ratios}
+
+    _must(report.chance([row(1, 0.9, 1), row(4, 0.8, 1)], ["unchanged"]) == (0.75, 1),
+          "the control's range is not that of all lines with 1")
+    text = report.outcome([row(1, 0.9, 0.99), row(4, 0.8, 0.76)])
+    _must("none" in text and "change`" not in text, f"chance passes for a change: {text}")
+    text = report.outcome([row(1, 0.9, 1.01), row(4, 0.8, 0.76)])
+    _must("`change` at raw, 1 thread, host +1 ms: 1.01" in text and "4 threads" not in text,
+          f"a change passes for chance: {text}")
+
+
+def _commits() -> None:
+    """A mean of few commits is not shown."""
+    def lines(commits: int) -> list[str]:
+        commit = {"commits": commits, "commit_us": 1, "host_us": 1, "idle_us": 1,
+                  "flushes_per_commit": 2, "calls_per_commit": 3}
+        return report.where_time_goes([{"workload": "sqlite", "threads": 4, "delay_ms": 1,
+                                        "commit": commit}])
+
+    _must(not lines(report.FEWEST_COMMITS - 1), "a mean of few commits is shown")
+    _must(any("sqlite" in line for line in lines(report.FEWEST_COMMITS)), "commits are missing")
+
+
 def _document() -> None:
     """What the document makes of results that are made up here."""
     _same_rounds()
     _memory()
+    _tried()
+    _commits()
     drawn = report.images(["rate-6.1", "rate-6.12", "ratio-6.1-0ms", "ratio-6.12-0ms"], "rate-6.1")
     _must(drawn == ["![rate-6.1](rate-6.1.svg)", ""], f"6.1 has the plots of another: {drawn}")
     _must(report.images(["ratio-6.1-0ms", "ratio-6.12-0ms"], "ratio-6.1")[0].startswith(
