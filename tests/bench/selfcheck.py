@@ -131,6 +131,18 @@ def _memory() -> None:
     _must(met == [None, False, None, True], f"memory is judged as {met}")
 
 
+def _slower() -> None:
+    """A cell is named where every round says so, and only there."""
+    cells = [Cell("6.12", "matrix", "raw", threads, 1) for threads in (1, 4)]
+    results = _made_up(*cells)
+    for cell, rates in zip(cells, ((99, 90, 50), (50, 101, 50))):
+        _add(results, cell, "in-tree", rate=(100, 100, 100))
+        _add(results, cell, "ours", rate=rates)
+    lines = [line for line in report.slower(results.rows()) if line.startswith("| 6.12")]
+    _must(lines == ["| 6.12 | raw | 1 | host +1 ms | 0.90 (0.50-0.99) | 0.500 | 0.500 | 3 |"],
+          f"slower in every round: {lines}")
+
+
 def _tried() -> None:
     """A change is judged by the range of the control over all lines, and that has 1."""
     def row(threads: int, unchanged: float, change: float) -> dict[str, Any]:
@@ -163,6 +175,7 @@ def _document() -> None:
     """What the document makes of results that are made up here."""
     _same_rounds()
     _memory()
+    _slower()
     _tried()
     _commits()
     drawn = report.images(["rate-6.1", "rate-6.12", "ratio-6.1-0ms", "ratio-6.12-0ms"], "rate-6.1")
