@@ -136,6 +136,32 @@ def slower(rows: list[Row]) -> list[str]:
             "", *found]
 
 
+def nothing_gathered(boots: list[Row]) -> list[str]:
+    """Where both drivers ask the host for the same."""
+    def line(what: str, kernel: str, number: str, found: list[Row], slower: str) -> tuple[str, ...]:
+        ratios = [ratio for one in found for ratio in one["ratios"]]
+        flushes = [part for one in found for part in one["flushes"]]
+        return (what, kernel, number, str(len(ratios)), str(sum(r < 1 for r in ratios)),
+                f"{statistics.geometric_mean(ratios):.3f} ({min(ratios):.2f}-{max(ratios):.2f})",
+                f"{statistics.geometric_mean(flushes):.3f}", slower)
+
+    lines, kinds = [], dict.fromkeys((one["what"], one["kernel"]) for one in boots)
+    for what, kernel in kinds:
+        found = [one for one in boots if (one["what"], one["kernel"]) == (what, kernel)]
+        lines += [line(what, kernel, str(one["round"]), [one], f"{one['slower']:.2f}")
+                  for one in found]
+        lines.append(line(what, kernel, "all", found, ""))
+    lines = table(("cells", "kernel", "round", "ratios", "below 1", "mean (min-max)", "flushes",
+                   "system call"), lines)
+    return ["## Where there is nothing to gather", "",
+            "One thread (all workloads but ext4-append), and ext4 that appends with any number of "
+            "threads. A line is of one boot of two guests, a ratio of one cell in it; means are "
+            "geometric. \"Flushes\" is host flushes for each call, ours / in-tree; \"system "
+            "call\" is how long one takes in the guest of ours that has nothing to do with a "
+            "driver, by that of the in-tree one: the guests' own luck.", "",
+            *lines] if lines else []
+
+
 def _all(rows: list[Row]) -> list[str]:
     """Every figure of every cell."""
     lines = []
@@ -290,7 +316,8 @@ def render(results: Results, drawn: Sequence[str] = ()) -> str:
     rows, breakdowns = document["rows"], results.details("breakdown")
     kernels = [k for k in document["kernels"]
                if any(r["kernel"] == k and r["group"] == "matrix" for r in rows)]
-    lines = [*_head(document), *_targets(document, memory), *slower(rows)]
+    lines = [*_head(document), *_targets(document, memory), *slower(rows),
+             *nothing_gathered(results.boots())]
     for kernel in kernels:
         lines += [f"## Linux {kernel}: rate, ours / in-tree", "", *_ratios(rows, kernel)]
         for prefix in ("rate", "ratio", "latency", "flushes"):

@@ -185,6 +185,24 @@ class Results:
                  "threads": cells[run["cell"]].threads, "delay_ms": cells[run["cell"]].delay_ms,
                  **run} for run in self.runs if run["cell"] in cells]
 
+    def boots(self) -> list[Record]:
+        """What each pair of guests says of the drivers where there is nobody to gather with,
+        or the journal has gathered. Guests differ from boot to boot, so cells that the same
+        two have measured are not independent of each other."""
+        pairs: dict[tuple[Any, ...], list[tuple[Record, Record]]] = {}
+        for cell in self.cells:
+            if cell.group != "matrix" or (cell.workload != "ext4-append" and cell.threads > 1):
+                continue
+            what = cell.workload if cell.workload == "ext4-append" else "one thread"
+            for ours, base in _pairs(*(self.of(cell.name, name) for name in ("ours", "in-tree"))):
+                boot = what, cell.kernel, ours["round"], ours["speed_ns"], base["speed_ns"]
+                pairs.setdefault(boot, []).append((ours, base))
+        return [{"what": boot[0], "kernel": boot[1], "round": boot[2], "slower": boot[3] / boot[4],
+                 "ratios": [ours["rate"] / base["rate"] for ours, base in found],
+                 "flushes": [ours["host_flushes"] / ours["calls"] * base["calls"]
+                             / base["host_flushes"] for ours, base in found]}
+                for boot, found in sorted(pairs.items(), key=lambda pair: pair[0][0])]
+
     def document(self) -> Record:
         return {"schema": SCHEMA, "plan": self.plan_name, "complete": self.missing() == 0,
                 "missing": self.missing(), "wanted": self.wanted(), "machine": self.machine,

@@ -143,6 +143,20 @@ def _slower() -> None:
           f"slower in every round: {lines}")
 
 
+def _boots() -> None:
+    """Ratios are told apart by the guests that they are from, also of one round."""
+    cells = [Cell("6.1", "matrix", "ext4-append", threads, 1) for threads in (1, 4, 16)]
+    results = _made_up(*cells)
+    for cell, speed in zip(cells, (500, 500, 600)):
+        _add(results, cell, "in-tree", rate=(100, 100), speed_ns=(500, 400))
+        _add(results, cell, "ours", rate=(50, 200), speed_ns=(speed, 400))
+    found = [(b["round"], b["slower"], b["ratios"]) for b in results.boots()]
+    _must(found == [(1, 1, [0.5, 0.5]), (2, 1, [2, 2, 2]), (1, 1.2, [0.5])],
+          f"boots were mixed: {found}")
+    _must("| ext4-append | 6.1 | all | 6 | 3 | 1.000 (0.50-2.00) | 1.000 |  |"
+          in report.nothing_gathered(results.boots()), "the boots of a kernel are not summed up")
+
+
 def _tried() -> None:
     """A change is judged by the range of the control over all lines, and that has 1."""
     def row(threads: int, unchanged: float, change: float) -> dict[str, Any]:
@@ -176,6 +190,7 @@ def _document() -> None:
     _same_rounds()
     _memory()
     _slower()
+    _boots()
     _tried()
     _commits()
     drawn = report.images(["rate-6.1", "rate-6.12", "ratio-6.1-0ms", "ratio-6.12-0ms"], "rate-6.1")
