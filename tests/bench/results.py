@@ -111,6 +111,20 @@ class Results:
         known = {cell.name for cell in self.cells}
         self.runs = [run for run in old["runs"] if run["cell"] in known]
 
+    def forget_tried(self, digests: dict[str, str]) -> list[str]:
+        """What was measured with changes of the driver that are others now, or are no more, is
+        forgotten, with all of its cell: a cell is measured with all of its drivers at once.
+        DIGESTS are those of now. Returns the names of these changes, if anything was lost."""
+        old = self.machine.get("tried", {})
+        other = {name for name in {*old, *digests} if old.get(name) != digests.get(name)}
+        gone = {cell.name for cell in self.cells if other & set(cell.drivers)} \
+            | {run["cell"] for run in self.runs if run["driver"] in other}
+        lost = any(run["cell"] in gone for run in self.runs)
+        self.runs = [run for run in self.runs if run["cell"] not in gone]
+        self.failures = [failure for failure in self.failures if failure["cell"] not in gone]
+        self.machine["tried"] = digests
+        return sorted(other) if lost else []
+
     def identify(self, about: Record) -> None:
         """These are results of this machine and driver; refuse any other's."""
         for name in IDENTITY if self.runs else ():
