@@ -21,7 +21,7 @@ MAX_REGIONS = max(REGIONS)
 
 BOTH = ("in-tree", "ours")
 # Drivers that differ from ours in one thing, which the file of that name in tried/ says.
-WINDOWS = ("no-window", "fixed-window", "long-window")
+WINDOWS = ("no-window", "fixed-window", "fixed-1ms", "long-window")
 TRIED = ("unchanged", "last-first", "answer-first", "bios-in-work", "no-statistics", "no-watch",
          "one-flush")
 CHANGED = (*WINDOWS, *TRIED)
