@@ -117,12 +117,20 @@ def _extras(kernel: str) -> Iterator[Cell]:
             for threads in (1, 4, 16, 64) if workload == "raw" else (16,):
                 yield Cell(kernel, "breakdown", workload, threads, delay, rounds=1,
                            drivers=("ours",), seconds=0.5)
+    # What the target of p99 is judged by.
+    yield Cell(kernel, "breakdown", "raw", 16, 5, rounds=1, drivers=("ours",), seconds=1.0)
+
+
+def _commits(kernel: str) -> Iterator[Cell]:
+    """A commit of the journal with both drivers, where ours seems to be slower."""
+    for delay in (0.0, 1.0):
+        yield Cell(kernel, "breakdown", "ext4-append", 16, delay, rounds=3, seconds=2.0)
 
 
 def full() -> list[Cell]:
     cells = [cell for kernel in KERNELS for cell in _matrix(kernel)]
     cells += [Cell(kernel, "memory", "memory", 1, 0, rounds=1) for kernel in KERNELS]
-    return cells + list(_extras("6.12"))
+    return [*cells, *_extras("6.12"), *_commits("6.1")]
 
 
 def quick() -> list[Cell]:
@@ -143,7 +151,7 @@ def smoke() -> list[Cell]:
             ("regions", "regions", 4, 2, BOTH), ("lone", "lone", 2, 1, BOTH),
             ("stats", "raw", 4, 1, ("ours",)), ("stats", "raw-watched", 4, 1, ("ours",)),
             ("stats", "stats", 1, 1, ("ours",)), ("breakdown", "raw", 4, 1, ("ours",)),
-            ("breakdown", "ext4-append", 4, 1, ("ours",))):
+            ("breakdown", "ext4-append", 4, 1, BOTH)):
         cells.append(Cell("6.12", group, workload, threads, 0 if workload == "stats" else 1,
                           regions, drivers, **tiny))                    # type: ignore[arg-type]
     return cells
