@@ -131,8 +131,8 @@ def slower(rows: list[Row]) -> list[str]:
                                      for d in ("in-tree", "ours")), str(ratio["rounds"]))
                    for r, ratio in mine))
     return ["## Cells where ours was slower in every round", "",
-            f"{len(mine)} of {cells}. Of two drivers that are the same, one is slower in half of the "
-            "cells of one round, in a quarter of two, in one of 32 of five. Where the flushes "
+            f"{len(mine)} of {cells}. Of two drivers that are the same, one is slower in half of "
+            "the cells of one round, in a quarter of two, in one of 32 of five. Where the flushes "
             "for each call are the same as well, the drivers have asked the host for the same.",
             "", *found]
 
@@ -319,7 +319,8 @@ def statistics_cost(rows: list[Row]) -> list[str]:
 def where_time_goes(found: list[Row]) -> list[str]:
     staged = [b for b in found if "stages_us" in b]
     commits = [b for b in found if "commit" in b and b["commit"]["commits"] >= FEWEST_COMMITS]
-    lines = table(("kernel", "workload", "threads", "host", "call us", *(name for name, _ in STAGES)),
+    lines = table(("kernel", "workload", "threads", "host", "call us",
+                   *(name for name, _ in STAGES)),
                   ((b["kernel"], b["workload"], str(b["threads"]), delay_name(b["delay_ms"]),
                     f"{b['call_us']:.0f}", *(f"{us:.0f}" for us in b["stages_us"]))
                    for b in staged))
@@ -333,8 +334,8 @@ def where_time_goes(found: list[Row]) -> list[str]:
                      for b in commits for c in [b["commit"]]))
     if journal:
         journal = ["What one commit of ext4's journal costs, where at least "
-                   f"{FEWEST_COMMITS} were traced. The in-tree driver has no tracepoints, so of its flushes only "
-                   "the number is known, from the host:", "", *journal]
+                   f"{FEWEST_COMMITS} were traced. The in-tree driver has no tracepoints, so of "
+                   "its flushes only the number is known, from the host:", "", *journal]
     if not staged and not commits:
         return []
     return ["## Where the time goes", "",

@@ -111,9 +111,8 @@ def _same_rounds() -> None:
     found = rows[busy.name]["in_lone_flushes"]["ours"]
     _must((found["p50"], found["p99"]) == IN_LONE_FLUSHES, f"lone flushes of other rounds: {found}")
     lines = report.lone_flushes(results.rows())
-    _must("| 6.12 | matrix | ours | 2 | 2.00 | 2.50 | 0.500 |" in lines and
-          "| 6.12 | matrix | ours | median | 2.00 (1.00-2.00) | 2.50 (2.00-10.00) | 0.500 |" in lines,
-          "the document lacks lone flushes")
+    for wanted in ("2 | 2.00 | 2.50", "median | 2.00 (1.00-2.00) | 2.50 (2.00-10.00)"):
+        _must(f"| 6.12 | matrix | ours | {wanted} | 0.500 |" in lines, "no lone flushes are shown")
     _must(rows[busy.name]["ratios"]["ours"] == OTHERS_BY_RATES, "a ratio of two rounds")
     _must(rows[watched.name]["unwatched"]["ours"] == OTHERS_BY_RATES, "statistics of two rounds")
     _must("1.00 (0.33-2.00) of the rate without" in "".join(report.statistics_cost(results.rows())),
