@@ -64,11 +64,16 @@ struct job {
 	struct latencies latencies;
 };
 
-static bool is_broken(struct virtpmem_region *region)
+static bool is_in_state(struct virtpmem_region *region, enum virtpmem_state which)
 {
 	enum virtpmem_state state;
 
-	return virtpmem_region_get_state(region, &state) >= 0 && state == VIRTPMEM_STATE_BROKEN;
+	return virtpmem_region_get_state(region, &state) >= 0 && state == which;
+}
+
+static bool is_broken(struct virtpmem_region *region)
+{
+	return is_in_state(region, VIRTPMEM_STATE_BROKEN);
 }
 
 /* ------------------------------------------------------------ the thread */
@@ -250,11 +255,19 @@ static void report_timeout(struct job *job)
 {
 	const char *left = job->result.abandoned ?
 		", and a process that cannot be interrupted still waits for it" : "";
+	const char *limit = job->flush->p->option[OPTION_TIMEOUT];
+	struct output *out = &job->flush->p->out;
 
-	output_error(&job->flush->p->out, job->dev, ERROR_TIMED_OUT,
-		     "the host did not answer within %s s%s; 'pmemctl status %s' shows whether it "
-		     "has since, and the host's storage should be looked at",
-		     job->flush->p->option[OPTION_TIMEOUT], left, job->dev);
+	/* While it is, the driver keeps flushes back: the host was not asked. */
+	if (is_in_state(job->region, VIRTPMEM_STATE_QUIESCED))
+		output_error(out, job->dev, ERROR_TIMED_OUT,
+			     "was not flushed within %s s, because it is quiesced%s; wait until its "
+			     "time is over, or 'pmemctl thaw %s'", limit, left, job->dev);
+	else
+		output_error(out, job->dev, ERROR_TIMED_OUT,
+			     "the host did not answer within %s s%s; 'pmemctl status %s' shows "
+			     "whether it has since, and the host's storage should be looked at",
+			     limit, left, job->dev);
 }
 
 static void report_not_supported(struct job *job)

@@ -327,6 +327,9 @@ CASES = {
     'flush-timed-out': (OURS, None, ['flush --timeout 0.2 region0',
                                      'flush -jt 0.2 region0'],
                         {'fault': 'write:deep_flush=hang'}),
+    'flush-quiesced': (OURS, on('region0', state='quiesced\n'), [
+        'flush --timeout 0.2 region0', 'flush -jt 0.2 region0'],
+                       {'fault': 'write:deep_flush=hang'}),
     'flush-busy': (OURS, None, ['flush region0', 'flush --json region0'],
                    {'fault': 'write:deep_flush=%d' % errno.EBUSY}),
     'flush-gone': (OURS, lambda m: m.save('region0/uevent'),
