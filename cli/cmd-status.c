@@ -81,13 +81,11 @@ static void add_rates(const struct look *l, struct record *r)
 	sample_add(&rates, r);
 }
 
-/* Returns: how many addresses were translated. */
-static unsigned int describe(struct pmemctl *p, const struct look *l, const struct dax_query *query)
+static void describe(struct pmemctl *p, const struct look *l, struct dax_query *query)
 {
 	_cleanup_virtpmem_holders_unref_ struct virtpmem_holders *holders = NULL;
 	struct reader rd = { .p = p, .region = l->region };
 	static const struct health_limits no_limits;
-	unsigned int translated = 0;
 	struct record *r;
 
 	/* What is shown and what is judged are the same values. */
@@ -96,13 +94,12 @@ static unsigned int describe(struct pmemctl *p, const struct look *l, const stru
 	r = regions_describe(p, l->region, DESCRIBE_FULL);
 	if (r) {
 		add_rates(l, r);
-		translated = dax_add(&rd, query, r);
+		dax_add(&rd, query, r);
 		holders = holders_add(&rd, HOLDERS_PASSIVE, r);
 		health_add(&rd, holders, &no_limits, r);
 		output_region(&p->out, r);
 	}
 	virtpmem_region_snapshot_end(l->region);
-	return translated;
 }
 
 /* Plain, hexadecimal, or with a unit: 4096, 0x1000, 4K, 2M, 1G. */
@@ -158,11 +155,28 @@ static void choose_view(struct pmemctl *p, size_t count)
 		p->out.view = &view_status;
 }
 
+static void report_not_found(struct pmemctl *p, const char *what)
+{
+	output_error(&p->out, NULL, ERROR_USAGE,
+		     "no DAX device of these regions has that %s; 'pmemctl status --dax' shows what "
+		     "they have", what);
+}
+
+/* Where something could not be read, this is not known. */
+static void check_found(struct pmemctl *p, const struct dax_query *query)
+{
+	if (p->out.errors->child)
+		return;
+	if (query->offset && !query->found_offset)
+		report_not_found(p, "offset");
+	if (query->address && !query->found_address)
+		report_not_found(p, "address");
+}
+
 void cmd_status(struct pmemctl *p)
 {
 	struct dax_query query = { 0 };
 	struct looks *looks;
-	unsigned int translated = 0;
 	size_t i;
 
 	if (!columns_choose(p) || !parse_query(p, &query))
@@ -173,13 +187,11 @@ void cmd_status(struct pmemctl *p)
 	choose_view(p, looks->count);
 	for (i = 0; i < looks->count; i++) {
 		if (!interrupted())
-			translated += describe(p, &looks->v[i], &query);
+			describe(p, &looks->v[i], &query);
 		virtpmem_region_unref(looks->v[i].region);
 	}
-	if (looks->count && !translated && (query.offset || query.address) && !p->out.errors->child)
-		output_error(&p->out, NULL, ERROR_USAGE,
-			     "no DAX device of these regions has that %s; 'pmemctl status --dax' "
-			     "shows what they have", query.offset ? "offset" : "address");
+	if (looks->count)
+		check_found(p, &query);
 	free(looks->v);
 	free(looks);
 }

@@ -51,31 +51,29 @@ static void add_translation(struct record *list, const char *name, uint64_t offs
 	record_add_uint(r, "address", address);
 }
 
-static unsigned int translate(const struct virtpmem_dax_map *map, const struct dax_query *query,
-			      const char *name, struct record *list)
+static void translate(const struct virtpmem_dax_map *map, struct dax_query *query,
+		      const char *name, struct record *list)
 {
-	unsigned int count = 0;
 	uint64_t value;
 
 	if (query->offset && !virtpmem_dax_map_to_address(map, *query->offset, &value)) {
 		add_translation(list, name, *query->offset, value);
-		count++;
+		query->found_offset = true;
 	}
 	if (query->address && !virtpmem_dax_map_to_offset(map, *query->address, &value)) {
 		add_translation(list, name, value, *query->address);
-		count++;
+		query->found_address = true;
 	}
-	return count;
 }
 
-unsigned int dax_add(struct reader *rd, const struct dax_query *query, struct record *r)
+void dax_add(struct reader *rd, struct dax_query *query, struct record *r)
 {
 	struct record *list, *translations = NULL;
-	unsigned int count, translated = 0;
+	unsigned int count;
 	struct virtpmem_dax *dax;
 
 	if (!reader_got(rd, "DAX devices", virtpmem_region_get_dax_count(rd->region, &count)))
-		return 0;
+		return;
 	list = record_add(r, "dax_devices", RECORD_ARRAY);
 	if (query->offset || query->address)
 		translations = record_add(r, "translations", RECORD_ARRAY);
@@ -91,8 +89,6 @@ unsigned int dax_add(struct reader *rd, const struct dax_query *query, struct re
 			continue;
 		add_ranges(map, device);
 		if (translations)
-			translated += translate(map, query, virtpmem_dax_get_devname(dax),
-						translations);
+			translate(map, query, virtpmem_dax_get_devname(dax), translations);
 	}
-	return translated;
 }

@@ -196,7 +196,10 @@ CASES = {
         'status --dax --json --offset 4096 --address 0x110400000 region2',
         'status --dax --address 1', 'status --dax --offset 4G region2', 'status --dax --offset x',
         'status --dax --offset -1', 'status --dax --offset 99999999999T',
-        'status --address 1', 'status --json --dax --address=1']),
+        'status --address 1', 'status --json --dax --address=1',
+        'status --dax --offset 2M --address 0x140200000 region2',
+        'status --dax --offset 4G --address 0x110400000 region2',
+        'status --dax --offset 4G --address 1 region2']),
     'status-dax-not-root': (OURS, lambda m: m.chmod('region2/dax2.0/dax2.0/resource', 0o400), [
         'status --dax region2'], {'nobody': True}),
     'status': (OURS, stats, ['status region0', 'status region2 region3', 'status --json region0',
