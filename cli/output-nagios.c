@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <virtpmem/libvirtpmem.h>
+
 #include "output.h"
 #include "template.h"
 #include "util.h"
@@ -85,7 +87,8 @@ static void say(const char *who, const struct record *r, const char *template, u
 	printf("%s%s", (*said)++ ? "; " : "", text);
 }
 
-static void say_reasons(const struct record *subject, unsigned int *said)
+/* Those that are so bad by themselves. */
+static void say_reasons(const struct record *subject, const char *level, unsigned int *said)
 {
 	const struct record *reasons = record_get(subject, "health.reasons"), *r;
 	_cleanup_free_ char *who = expand(subject, "{dev}[ ({path})]: ");
@@ -93,23 +96,30 @@ static void say_reasons(const struct record *subject, unsigned int *said)
 	if (!reasons || !reasons->child)
 		return;
 	record_foreach (reasons, r)
-		say(who, r, "{message}", said);
+		if (streq(record_get(r, "health_state")->string, level))
+			say(who, r, "{message}", said);
 }
 
 static void say_all(const struct output *out)
 {
 	const struct record *system = record_get(out->top, "system"), *r;
+	enum virtpmem_health_level level = VIRTPMEM_HEALTH_FATAL + 1;
 	unsigned int said = 0, well = 0;
 
-	record_foreach (out->errors, r)
-		if (!is_verdict(r))
-			say(NULL, r, "[{dev}: ]{message}", &said);
-	if (system)
-		say_reasons(system, &said);
-	record_foreach (out->regions, r) {
-		say_reasons(r, &said);
-		well += state_of(r) == NAGIOS_OK;
+	/* The worst first: a pager may show no more than that. */
+	while (level-- > VIRTPMEM_HEALTH_OK) {
+		const char *name = virtpmem_health_level_name(level);
+
+		record_foreach (out->errors, r)
+			if (level == VIRTPMEM_HEALTH_UNKNOWN && !is_verdict(r))
+				say(NULL, r, "[{dev}: ]{message}", &said);
+		if (system)
+			say_reasons(system, name, &said);
+		record_foreach (out->regions, r)
+			say_reasons(r, name, &said);
 	}
+	record_foreach (out->regions, r)
+		well += state_of(r) == NAGIOS_OK;
 	if (said)
 		return;
 	if (system)

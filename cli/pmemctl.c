@@ -343,9 +343,10 @@ static void run(struct pmemctl *p)
 
 static const struct output_ops *backend(const struct pmemctl *p)
 {
-	if (p->option[OPTION_JSON])
-		return &output_json;
-	return p->option[OPTION_NAGIOS] && !p->option[OPTION_HELP] ? &output_nagios : &output_text;
+	/* First: what runs it as a plugin is to get a line and a status of one, whatever is wrong. */
+	if (p->option[OPTION_NAGIOS] && !p->option[OPTION_HELP])
+		return &output_nagios;
+	return p->option[OPTION_JSON] ? &output_json : &output_text;
 }
 
 int main(int argc, char **argv)

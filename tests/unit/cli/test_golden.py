@@ -241,7 +241,12 @@ CASES = {
         'health --nagios region0 region1', 'health --nagios -w 1 region0',
         'health --nagios -w 0.5 -c 1 region0', 'health --nagios', 'health --nagios region9',
         'health --nagios -w', 'health --nagios -w x', 'health --nagios -w 5 -c 1',
-        'health --nagios --nonsense', 'health --nagios --json region0']),
+        'health --nagios --nonsense', 'health --nagios --json region0',
+        'health --json --nagios --nonsense']),
+    'health-nagios-worst-first': (
+        OURS, both(stats, on('region0', state='quiesced\n'), on('region1', state='dreaming\n'),
+                   on('region2', state='broken\n', broken='1\n', broken_reason='host-error\n')),
+        ['health --nagios', 'health --nagios region0 region9 region1']),
     'health-nagios-empty': (None, None, ['health --nagios', 'health']),
     'health-nagios-vanishes': (OURS, lambda m: m.save('region0/uevent'),
                                ['health --nagios region0'],
@@ -493,7 +498,7 @@ def session(machine, commands, options):
     text = ''
     for command in commands:
         result = machine.run(*command.split(), **options)
-        if re.search(r'(^| )(--json|-[uj]*j[ujf]*t?)( |$)', command):
+        if re.search(r'(^| )(--json|-[uj]*j[ujf]*t?)( |$)', command) and '--nagios' not in command:
             (result.json_lines if command.split()[0] in STREAMS else result.json)()
         text += str(result) + '\n'
         machine_undo_faults(machine, options)
