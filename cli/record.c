@@ -97,6 +97,10 @@ enum record_unit record_unit(const struct record *r)
 		const char *suffix;
 		enum record_unit unit;
 	} units[] = {
+		/* Points in time: as durations they would say nothing. */
+		{ "last_change_ns", UNIT_NONE },
+		{ "last_failure_ns", UNIT_NONE },
+		{ "time_ns", UNIT_NONE }, /* and "boottime_ns" */
 		{ "size", UNIT_BYTES },
 		{ "_bytes", UNIT_BYTES },
 		{ "_ns", UNIT_NS },

@@ -24,7 +24,8 @@ CLOCK = (
     (r'(?m)(, latency min ).*$', r'\1TIME'),
     (r'(?m)(process |"guard_pid":)\d+', r'\1PID'),
     (r'("(?:state_age_ns|last_failure_age_ns)":)("[^"]*"|\d+)', r'\1AGE'),
-    (r'("(?:time_ns|interval_ns|requests_per_s_milli|host_flushes_per_s_milli|'
+    (r'("time_ns":)\d+', r'\1TIME'),
+    (r'("(?:interval_ns|requests_per_s_milli|host_flushes_per_s_milli|'
      r'queue_depth_mean_milli)":)("[^"]*"|\d+)', r'\1TIME'),
     (r'("latency_(?:\w+_)?ns":)("[^"]*"|\d+)', r'\1TIME'),
 )

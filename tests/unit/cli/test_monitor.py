@@ -227,7 +227,7 @@ def real(machine, device):
 
 def envelope(machine):
     """--json is ndctl's envelope: timestamp, pid, event, and the region in place of the dimm"""
-    monitor = Monitor(machine, '--json')
+    monitor = Monitor(machine, '--json', '--human')
     monitor.setting('report')
     event = json.loads(monitor.line())
     assert list(event) == ['schema', 'timestamp', 'time', 'pid', 'event', 'region'], event
