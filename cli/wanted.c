@@ -37,8 +37,10 @@ static void add(struct wanted *wanted, struct pmemctl *p, const char *given)
 	name = &wanted->names[wanted->count++];
 	*name = (struct wanted_name){ .given = xstrdup(given) };
 	err = recognise(name, p);
+	/* In JSON, too: it may be spelled wrong, and then nothing ever comes. */
 	if (err == -ENXIO)
-		output_note(&p->out, "%s: no such region yet; it is watched when it comes", given);
+		output_warning(&p->out, "%s: no such region yet; it is watched when it comes",
+			       given);
 	else if (err < 0)
 		output_warning(&p->out, "%s: cannot be looked up: %s; this is tried again when "
 			       "something happens", given, regions_why(p, given, err));

@@ -297,6 +297,13 @@ def names_to_come(machine):
             monitor.setting('latch', region)
 
 
+def names_to_come_json(machine):
+    """a name that may be spelled wrong is told on standard error with --json, too"""
+    monitor = Monitor(machine, '--json', 'regin0')
+    assert monitor.end() == ('', 'pmemctl: regin0: no such region yet; it is watched when it '
+                                 'comes\n')
+
+
 def several_regions(machine):
     """a name that stands for several regions is said to be no name, until it stands for one"""
     machine.stack('dm-9', '253:9', 'pmem0')
@@ -747,8 +754,8 @@ def sleeps(machine):
 def main():
     need_programs('umockdev-run')
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)      # PR_SET_PDEATHSIG: nothing outlives the test
-    tests = [every_event, envelope, text, only_some, names_to_come, several_regions,
-             mounted_later, config, commands_as_written, comments, shipped_config,
+    tests = [every_event, envelope, text, only_some, names_to_come, names_to_come_json,
+             several_regions, mounted_later, config, commands_as_written, comments, shipped_config,
              reload_and_reopen, reload_without_a_look, end_without_a_look, bad_settings, no_config,
              pipes, slow_reader, nowhere_to_write, log_refused, log_mode, hung_command,
              commands_in_order, empty_machine, signals, written_before_the_end, reader_goes,
