@@ -308,15 +308,29 @@ static int plan_bind(struct operation *op)
 				       op->driver);
 }
 
+/* Without a driver nothing will ever make a region of it, unless there is one already. */
+static int check_carrier(struct operation *op)
+{
+	_cleanup_free_ char *driver = NULL;
+	int r;
+
+	r = read_driver(op, &driver);
+	if (r < 0 || driver)
+		return r;
+	r = find_region(op);
+	return r != -ENXIO ? r :
+			     vp_plan_refuse(op->plan, -EOPNOTSUPP, op->path, "no driver has %s, and "
+					    "no virtio-pmem device is on it", op->path);
+}
+
 static int make_plan(struct operation *op)
 {
 	struct vp_step step = {
 		.kind = VIRTPMEM_STEP_ENABLE, .object = op->path, .act = act_enable,
 	};
-	int r = 0;
+	int r;
 
-	if (op->driver)
-		r = plan_bind(op);
+	r = op->driver ? plan_bind(op) : check_carrier(op);
 	if (!r)
 		r = vp_plan_add(op->plan, &step, "enable the region at %s", op->path);
 	step.kind = VIRTPMEM_STEP_VERIFY;

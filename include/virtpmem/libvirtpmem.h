@@ -2240,8 +2240,9 @@ int virtpmem_region_remove(struct virtpmem_region *region, unsigned int timeout_
  * alone: it is a success if there is nothing to do.
  *
  * Returns: 0; -ENXIO: there is no such device, or it got no region; -ENOENT:
- * there is no such driver; -EBUSY: it has another driver, or another process is
- * at work on it; -ENOTUNIQ: several regions have that path; -EINTR: a signal
+ * there is no such driver; -EOPNOTSUPP: it is no virtio device and has neither a
+ * driver nor a region; -EBUSY: it has another driver, or another process is at
+ * work on it; -ENOTUNIQ: several regions have that path; -EINTR: a signal
  * came; -EINVAL: @path, @driver or @flags cannot be; -EACCES, or another
  * negative errno.
  * Since: 0.1

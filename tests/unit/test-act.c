@@ -604,6 +604,27 @@ static void device_of_another_driver_is_left_alone(void **state)
 	expect_plan(plan, "check failed, enable not_done, verify not_done");
 }
 
+/* It used to be planned, and then had "its driver, but got no region". */
+static void device_that_is_not_virtio_and_has_no_driver_is_refused(void **state)
+{
+	_cleanup_virtpmem_plan_unref_ struct virtpmem_plan *dry = NULL, *plan = NULL;
+
+	testbed_mkdir(*state, "sys/bus/pci/devices/0000:00:00.0");
+	assert_int_equal(add_it("pci-0000:00:00.0", NULL, VIRTPMEM_DRY_RUN, &dry, NULL), -EOPNOTSUPP);
+	assert_int_equal(add_it("pci-0000:00:00.0", NULL, 0, &plan, NULL), -EOPNOTSUPP);
+	expect_plan(plan, "check failed, enable not_done, verify not_done");
+}
+
+static void device_that_is_not_virtio_and_has_a_driver_is_looked_at(void **state)
+{
+	_cleanup_virtpmem_plan_unref_ struct virtpmem_plan *plan = NULL;
+
+	testbed_mkdir(*state, "sys/bus/pci/devices/0000:00:00.0");
+	testbed_symlink(*state, "../../drivers/another", "sys/bus/pci/devices/0000:00:00.0/driver");
+	assert_int_equal(add_it("pci-0000:00:00.0", NULL, 0, &plan, NULL), -ENXIO);
+	expect_plan(plan, "enable failed, verify not_done");
+}
+
 static void u2_paths_and_drivers_that_cannot_be(void **state)
 {
 	static const struct {
@@ -920,6 +941,8 @@ int main(void)
 		t(unbound_device_is_bound, "virtpmem-6.12"),
 		t(driver_that_is_not_there_is_loaded, "virtpmem-6.12"),
 		t(device_of_another_driver_is_left_alone, "virtpmem-6.12"),
+		t(device_that_is_not_virtio_and_has_no_driver_is_refused, "virtpmem-6.12"),
+		t(device_that_is_not_virtio_and_has_a_driver_is_looked_at, "virtpmem-6.12"),
 		t(u2_paths_and_drivers_that_cannot_be, "virtpmem-6.12"),
 		t(file_system_that_cannot_be_reached_is_refused, "virtpmem-6.12"),
 		t(log_on_another_region_is_warned_of, "virtpmem-6.12"),

@@ -94,6 +94,11 @@ def unbound_first(m):
     m.remove('sys/bus/virtio/devices/virtio0/driver')
 
 
+def not_virtio(m):
+    """Of a device that is not virtio's."""
+    os.makedirs(m.save('sys/bus/pci/devices/0000:00:00.0'))
+
+
 def no_driver(m):
     unbound(m)
     m.remove('sys/bus/virtio/drivers/virtio_pmem')
@@ -471,6 +476,8 @@ CASES.update({
     'remove-flush-fails': (OURS, None, ['remove region0'], {'fault': EIO}),
     'add': (OURS, None, ['add -n pci-0000:00:04.0', 'add -n --json pci-0000:00:04.0',
                          'add --help', 'add', 'add region0', 'add pci-0000:00:1e.0 pci-../..']),
+    'add-not-pmem': (OURS, not_virtio, [
+        'add pci-0000:00:00.0', 'add -n pci-0000:00:00.0', 'add --json pci-0000:00:00.0']),
     'recover': (OURS, broken_queue, ['recover -n region0', 'recover region0'],
                 {'fault': 'write:recover=heal'}),
     'recover-json': (OURS, broken_queue, ['recover --json --dry-run region0',
