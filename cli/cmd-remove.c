@@ -19,6 +19,21 @@ const struct option_desc remove_options[] = {
 	{ .name = NULL },
 };
 
+/* Of the region itself: somebody holds it frozen, or it is quiesced; else it has a user. */
+static void report_busy(struct pmemctl *p, const char *dev, struct virtpmem_plan *plan,
+			const char *why)
+{
+	const struct virtpmem_step *obstacle = plan ? plan_obstacle(plan) : NULL;
+	const char *object = obstacle ? virtpmem_step_get_object(obstacle) : NULL;
+
+	if (object && streq(object, dev))
+		output_error(&p->out, dev, ERROR_BUSY, "busy, and was not removed: %s; 'pmemctl "
+			     "thaw %s' ends that", why, dev);
+	else
+		output_error(&p->out, dev, ERROR_BUSY, "busy, and was not removed: %s; end what is "
+			     "in the way, 'pmemctl holders %s' shows all of it", why, dev);
+}
+
 static void report(struct pmemctl *p, const char *dev, struct virtpmem_plan *plan, int err)
 {
 	_cleanup_free_ char *why = plan_why(p, dev, plan, err);
@@ -26,9 +41,7 @@ static void report(struct pmemctl *p, const char *dev, struct virtpmem_plan *pla
 
 	switch (err) {
 	case -EBUSY:
-		output_error(out, dev, ERROR_BUSY,
-			     "busy, and was not removed: %s; end what is in the way, "
-			     "'pmemctl holders %s' shows all of it", why, dev);
+		report_busy(p, dev, plan, why);
 		break;
 	case -EIO:
 		output_error(out, dev, ERROR_FLUSH_FAILED,

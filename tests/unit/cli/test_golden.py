@@ -471,6 +471,9 @@ CASES.update({
                             'remove --help', 'remove', 'remove -t x region0', 'remove region9']),
     'remove-in-use': (OURS, in_use, ['remove region0', 'remove -n --json region0',
                                      'remove -n --force region0']),
+    'remove-frozen': (OURS, THAWABLE, [
+        'freeze region0', 'remove region0', 'remove --json region0', 'thaw region0']),
+    'remove-quiesced': (OURS, both(in_use, on('region0', state='quiesced\n')), ['remove region0']),
     'remove-broken': (OURS, broken, ['remove region0', 'remove --dry-run --json region0',
                                      'remove -n --force region0']),
     'remove-flush-fails': (OURS, None, ['remove region0'], {'fault': EIO}),
