@@ -34,6 +34,14 @@ def page(name):
     return re.sub(r'(?m)^include::(\S+)\[\]$', lambda m: page(m[1]), text)
 
 
+def check_placeholders():
+    """No text is to come still: an example is what a run has printed."""
+    for path in glob.glob(os.path.join(DOC, '*.adoc')):
+        with open(path, encoding='utf-8') as f:
+            for found in re.findall(r'@[A-Z_]+@', f.read()):
+                check(False, '%s has the placeholder %s' % (os.path.basename(path), found))
+
+
 def check_references(name):
     """Pages that a page names are there; others' are others' business."""
     for other, section in re.findall(r'\*(pmemctl(?:-[a-z]+)?)\*\((\d)\)', page(name)):
@@ -141,6 +149,8 @@ def main():
         name = os.path.basename(path)[:-len('.adoc')]
         check("'%s'" % name in built, 'Documentation/meson.build does not build %s' % name)
         check_references(name + '.adoc')
+
+    check_placeholders()
 
     reference = page('pmemctl-json.5.adoc')
     check_exit_statuses(overview, reference)
