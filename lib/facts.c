@@ -72,6 +72,16 @@ static int collect_engine(struct virtpmem_region *region, struct collection *c)
 	return r;
 }
 
+/* Without root the guard cannot be asked for; whether the region is gone, others see. */
+static int collect_guard(struct virtpmem_region *region, struct collection *c)
+{
+	pid_t pid = vp_region_frozen_by(region);
+
+	c->facts.frozen = pid > 0 || pid == -EBUSY;
+	c->facts.guard = pid > 0 ? pid : 0;
+	return pid == -ENOMEM ? -ENOMEM : 0;
+}
+
 /* The lower bound of the bin that the slowest of a hundred falls into. */
 static uint64_t slow_percent(const struct virtpmem_histogram *hist)
 {
@@ -262,8 +272,8 @@ static int collect(struct virtpmem_region *region, struct virtpmem_holders *hold
 		   struct collection *c)
 {
 	static int (*const steps[])(struct virtpmem_region *region, struct collection *c) = {
-		collect_identity, collect_engine, collect_statistics, collect_namespaces,
-		collect_bad_ranges, collect_dimms,
+		collect_identity, collect_engine, collect_guard, collect_statistics,
+		collect_namespaces, collect_bad_ranges, collect_dimms,
 	};
 	struct virtpmem_holder *holder;
 	size_t i;

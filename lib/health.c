@@ -293,6 +293,23 @@ static void check_active(const struct vp_region_facts *f, struct virtpmem_health
 		remedy(h, reason, "wait until that is over");
 }
 
+static void check_frozen(const struct vp_region_facts *f, struct virtpmem_health *h)
+{
+	static const char words[] = "holds the region frozen, and what writes to a file system on "
+				    "it waits";
+	struct virtpmem_reason *reason;
+
+	if (!f->frozen)
+		return;
+	if (f->guard)
+		reason = add(h, "frozen", VIRTPMEM_HEALTH_NON_CRITICAL, "process %d %s",
+			     (int)f->guard, words);
+	else
+		reason = add(h, "frozen", VIRTPMEM_HEALTH_NON_CRITICAL,
+			     "a process of another PID namespace %s", words);
+	remedy(h, reason, "wait until its time is over, or 'pmemctl thaw %s'", f->devname);
+}
+
 static void check_bad(const struct vp_region_facts *f, struct virtpmem_health *h)
 {
 	if (f->lost && !broken_by(f, VIRTIO_PMEM_REASON_GONE))
@@ -476,7 +493,7 @@ int vp_judge_region(const struct vp_region_facts *facts, struct virtpmem_health 
 	static void (*const rules[])(const struct vp_region_facts *f, struct virtpmem_health *h) = {
 		check_broken, check_stalled, check_host_failures, check_bad, check_dimms,
 		check_method, check_write_through, check_barriers, check_sector_mode,
-		check_active, check_latency,
+		check_active, check_frozen, check_latency,
 		check_namespaces, check_read_only, check_abi, check_known,
 	};
 	struct virtpmem_health *h = health_new();

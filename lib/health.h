@@ -54,6 +54,9 @@ struct vp_region_facts {
 	uint64_t in_flight_us;
 	const char *policy;
 
+	bool frozen;			/* by a guard... */
+	pid_t guard;			/* ...whose process is this; 0: it has no number here */
+
 	bool has_stats;
 	uint64_t failed_host_flushes;
 	uint64_t last_failure_ns;

@@ -41,15 +41,18 @@ static int find_ndctl(const char *name, void *data)
 	return *ret ? 1 : -ENOMEM;
 }
 
-/* The bus's node, which must have the number that sysfs gives for it. */
-static int open_bus_node(const struct virtpmem_region *region)
+/*
+ * The bus's node, which must have the number that sysfs gives for it. @need: whether it is worth an
+ * error in the log that it cannot be had.
+ */
+static int open_bus_node(const struct virtpmem_region *region, int flags, enum vp_need need)
 {
 	_cleanup_free_ char *name = NULL, *file = NULL, *line = NULL;
 	_cleanup_close_ int fd = -1;
 	dev_t devno, opened;
 	int r;
 
-	r = vp_each_entry(region, "../nd", VP_REQUIRED, find_ndctl, &name);
+	r = vp_each_entry(region, "../nd", need, find_ndctl, &name);
 	if (r < 0)
 		return r;
 	if (!name)
@@ -58,14 +61,15 @@ static int open_bus_node(const struct virtpmem_region *region)
 		file = NULL;
 		return -ENOMEM;
 	}
-	r = vp_read_line(region, file, VP_REQUIRED, &line);
+	r = vp_read_line(region, file, need, &line);
 	if (r < 0)
 		return r;
 	if (!vp_parse_devno(line, &devno))
 		return vp_malformed(region, file, "not a device number");
-	fd = vp_open_node(name, S_IFCHR, O_RDWR, &opened);
+	fd = vp_open_node(name, S_IFCHR, flags, &opened);
 	if (fd == -EPERM || fd == -EACCES)
-		vp_err(region->ctx, "/dev/%s: %s", name, strerror(EACCES));
+		vp_log(region->ctx, need == VP_OPTIONAL ? LOG_INFO : LOG_ERR, "/dev/%s: %s", name,
+		       strerror(EACCES));
 	if (fd < 0)
 		return fd == -EPERM ? -EACCES : fd;
 	if (opened != devno) {
@@ -145,7 +149,7 @@ int vp_region_lock(struct virtpmem_region *region)
 
 	/* What was kept of it before need not be so any more. */
 	virtpmem_region_snapshot_end(region);
-	fd = open_bus_node(region);
+	fd = open_bus_node(region, O_RDWR, VP_REQUIRED);
 	r = fd;
 	if (r >= 0)
 		r = vp_lock(fd);
@@ -185,4 +189,12 @@ pid_t vp_region_guard(const struct virtpmem_region *region, int lock_fd)
 		return 0;
 	/* One of another process namespace has no number here. */
 	return lock.l_pid > 0 ? lock.l_pid : -EBUSY;
+}
+
+/* The same for who has no lock, and only wants to know. */
+pid_t vp_region_frozen_by(const struct virtpmem_region *region)
+{
+	_cleanup_close_ int fd = open_bus_node(region, O_RDONLY, VP_OPTIONAL);
+
+	return fd < 0 ? fd : vp_region_guard(region, fd);
 }

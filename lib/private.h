@@ -197,6 +197,7 @@ int vp_lock(int fd);
 int vp_region_lock(struct virtpmem_region *region);
 void vp_region_unlock(int lock_fd);
 pid_t vp_region_guard(const struct virtpmem_region *region, int lock_fd);
+pid_t vp_region_frozen_by(const struct virtpmem_region *region);
 
 /* settings.c */
 const char *vp_setting_file(enum virtpmem_setting setting);

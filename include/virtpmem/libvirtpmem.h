@@ -1539,6 +1539,9 @@ enum virtpmem_health_level {
  * Between virtpmem_region_snapshot_begin() and _end() it is made from the values
  * that the other functions have returned.
  *
+ * That virtpmem_region_freeze() holds the region frozen is found with root's rights only, for
+ * which the node of its bus, /dev/ndctlN, is opened.
+ *
  * Flushes that the host failed are a reason until
  * virtpmem_region_acknowledge_errors(). Where that is noted is read only if there are any;
  * what cannot be read there, or is not understood, counts as not acknowledged, and the

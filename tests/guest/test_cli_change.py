@@ -168,6 +168,27 @@ class CliFreeze(Changing):
         self.wait_thawed(place)
         self.assertEqual(outcome(self.pmemctl_json("thaw", "region0"))[0], "not_needed")
 
+    def test_frozen_is_a_reason(self) -> None:
+        """status, health and the plugin say that it is frozen, by whom, and how that ends."""
+        place = self.mount()
+        region = self.pmemctl_json("freeze", place)["regions"][0]
+        self.addCleanup(self.guest.run, "pmemctl thaw region0 > /dev/null")
+        words = f"process {region['freeze']['guard_pid']} holds the region frozen"
+        for args in (["status", "region0"], ["health", "region0"]):
+            with self.subTest(args=args):
+                health = self.pmemctl_json(*args)["regions"][0]["health"]
+                self.assertEqual([r["code"] for r in health["reasons"]], ["frozen"])
+                self.assertEqual(health["health_state"], "non-critical")
+                text = self.pmemctl(*args).stdout
+                self.assertIn(words, text)
+                self.assertIn("'pmemctl thaw region0'", text)
+        plugin = self.pmemctl("health", "--nagios", "region0")
+        self.assertEqual((plugin.status, plugin.stdout.split(" - ")[0]), (1, "PMEM WARNING"))
+        self.assertIn(words, plugin.stdout)
+        self.assertEqual(self.pmemctl("thaw", "region0").status, 0)
+        self.assertEqual(self.pmemctl_json("health", "region0")["regions"][0]["health"],
+                         {"health_state": "ok", "reasons": []})
+
     def test_u5_deadline(self) -> None:
         """U5: a bare freeze ends by itself."""
         place = self.mount()

@@ -6,11 +6,14 @@
 #include "testbed.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
+#include "guard.h"
 #include "health.h"
 
 #define OURS \
@@ -117,6 +120,16 @@ static const struct judgement {
 	{ "being removed", { OURS, .state = VIRTPMEM_STATE_REMOVING,
 			     .method = VIRTPMEM_FLUSH_DEEP },
 	  "non-critical not_active:non-critical" },
+	{ "frozen by a guard", { HEALTHY, .frozen = true, .guard = 130 },
+	  "non-critical frozen:non-critical" },
+	{ "frozen by a guard of another PID namespace", { HEALTHY, .frozen = true },
+	  "non-critical frozen:non-critical" },
+	{ "frozen and quiesced", { OURS, .state = VIRTPMEM_STATE_QUIESCED, .frozen = true,
+				   .guard = 130, .method = VIRTPMEM_FLUSH_DEEP },
+	  "non-critical not_active:non-critical frozen:non-critical" },
+	{ "frozen on the in-tree driver", { IN_TREE, .method = VIRTPMEM_FLUSH_BLOCK,
+					    .frozen = true, .guard = 130 },
+	  "non-critical frozen:non-critical no_statistics:unknown" },
 	{ "slower than the limit", { HEALTHY, .slow_percent_us = 2048, .latency_limit_us = 1000 },
 	  "non-critical slow:non-critical" },
 	{ "at the limit", { HEALTHY, .slow_percent_us = 1000, .latency_limit_us = 1000 }, "ok" },
@@ -206,6 +219,35 @@ static void verdicts_on_regions(void **state)
 		facts.devname = "region0";
 		assert_int_equal(vp_judge_region(&facts, &health), 0);
 		check(health, judgements[i].name, judgements[i].expected);
+		virtpmem_health_unref(health);
+	}
+}
+
+/* Who has frozen it is named, and how to end that. */
+static void words_on_a_frozen_region(void **state)
+{
+	static const struct {
+		pid_t guard;
+		const char *text;
+	} table[] = {
+		{ 130, "process 130 holds the region frozen" },
+		{ 0, "a process of another PID namespace holds the region frozen" },
+	};
+	struct virtpmem_health *health;
+	struct virtpmem_reason *reason;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(table); i++) {
+		const struct vp_region_facts facts = {
+			HEALTHY, .devname = "region1", .frozen = true, .guard = table[i].guard,
+		};
+
+		assert_int_equal(vp_judge_region(&facts, &health), 0);
+		reason = virtpmem_reason_get_first(health);
+		assert_non_null(strstr(virtpmem_reason_get_text(reason), table[i].text));
+		assert_non_null(strstr(virtpmem_reason_get_remedy(reason),
+				       "'pmemctl thaw region1'"));
 		virtpmem_health_unref(health);
 	}
 }
@@ -370,6 +412,39 @@ static void mounts_without_barriers_are_found_among_the_holders(void **state)
 	free(proc);
 }
 
+/* The real one, which freezes nothing here; that of another region is not this one's. */
+static void guard_is_found_at_the_node_of_the_bus(void **state)
+{
+	struct vp_guard_task task = { .quiesce = -1, .timeout_ms = 60000 };
+	char *node = testbed_path(*state, "dev/ndctl0");
+	struct vp_guard guard;
+
+	testbed_add_bus_node(*state, 0);
+	task.node = open(node, O_RDWR | O_CLOEXEC);
+	task.fds = &task.node;
+	for (task.id = 0; task.id < 2; task.id++) {
+		assert_int_equal(vp_guard_start(testbed_ctx(*state), &task, &guard), 0);
+		check_region(state, "region0", 0,
+			     task.id ? "ok" : "non-critical frozen:non-critical");
+		assert_int_equal(vp_guard_end(&guard), 0);
+		close(guard.fd);
+		check_region(state, "region0", 0, "ok");
+	}
+	close(task.node);
+	free(node);
+}
+
+/* That it cannot be looked for is no reason, and no error. */
+static void without_rights_no_guard_is_found(void **state)
+{
+	testbed_add_bus_node(*state, 0);
+	testbed_chmod(*state, "dev/ndctl0", 0);
+	testbed_drop_root();
+	check_region(state, "region0", 0, "ok");
+	testbed_regain_root();
+	assert_true(testbed_logged(*state, "/dev/ndctl0: Permission denied"));
+}
+
 static void region_that_has_gone_is_enodev(void **state)
 {
 	struct virtpmem_region *region = testbed_region(*state, "region0");
@@ -427,6 +502,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(verdicts_on_regions),
+		cmocka_unit_test(words_on_a_frozen_region),
 		cmocka_unit_test(verdicts_on_machines),
 		cmocka_unit_test(remedy_of_a_device_without_driver),
 		t(recorded_regions_of_ours, "virtpmem-6.12"),
@@ -437,6 +513,8 @@ int main(void)
 		t(what_the_driver_says_of_stalling_counts, "virtpmem-6.12"),
 		t(slowest_percent_is_judged, "virtpmem-6.12"),
 		t(mounts_without_barriers_are_found_among_the_holders, "in-tree-6.12"),
+		t(guard_is_found_at_the_node_of_the_bus, "virtpmem-6.12"),
+		t(without_rights_no_guard_is_found, "virtpmem-6.12"),
 		t(region_that_has_gone_is_enodev, "virtpmem-6.12"),
 		t(facts_are_read_from_the_machine, "in-tree-6.12"),
 		cmocka_unit_test(names_of_levels),
