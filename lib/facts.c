@@ -376,10 +376,28 @@ static int collect_security(const struct virtpmem_ctx *ctx, struct vp_system_fac
 				    ARRAY_SIZE(locked), &f->lockdown);
 }
 
+/* By path, as virtpmem_add() takes it, or by name. The caller frees the list, not its strings. */
+static int list_unbound(struct virtpmem_unbound *device, struct vp_system_facts *f,
+			const char ***list)
+{
+	for (; device; device = virtpmem_unbound_get_next(device)) {
+		const char *path = virtpmem_unbound_get_path(device);
+		const char **more = reallocarray(*list, f->unbound_count + 1, sizeof(*more));
+
+		if (!more)
+			return -ENOMEM;
+		*list = more;
+		more[f->unbound_count++] = path ? path : virtpmem_unbound_get_devname(device);
+	}
+	f->unbound = *list;
+	return 0;
+}
+
 VP_EXPORT int virtpmem_get_system_health(struct virtpmem_ctx *ctx, struct virtpmem_health **ret)
 {
 	struct vp_system_facts facts = { .builtin = false };
-	_cleanup_(vp_unbound_freep) struct virtpmem_unbound *device = NULL;
+	_cleanup_(vp_unbound_freep) struct virtpmem_unbound *devices = NULL;
+	_cleanup_free_ const char **unbound = NULL;
 	struct virtpmem_region *region;
 	enum virtpmem_driver driver;
 	int r;
@@ -388,15 +406,13 @@ VP_EXPORT int virtpmem_get_system_health(struct virtpmem_ctx *ctx, struct virtpm
 	if (!r)
 		r = collect_security(ctx, &facts);
 	if (!r)
-		facts.unbound_error = vp_unbound_read(ctx, &device);
+		facts.unbound_error = vp_unbound_read(ctx, &devices);
 	if (facts.unbound_error == -ENOMEM)
 		r = -ENOMEM;
+	if (!r)
+		r = list_unbound(devices, &facts, &unbound);
 	if (r < 0)
 		return r;
-	if (device)
-		facts.unbound_device = virtpmem_unbound_get_path(device) ?
-				       virtpmem_unbound_get_path(device) :
-				       virtpmem_unbound_get_devname(device);
 	virtpmem_region_foreach(ctx, region) {
 		r = virtpmem_region_get_driver(region, &driver);
 		if (r == -ENOMEM)

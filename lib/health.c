@@ -446,6 +446,8 @@ static void check_signatures(const struct vp_system_facts *f, struct virtpmem_he
 
 static void check_bound(const struct vp_system_facts *f, struct virtpmem_health *h)
 {
+	size_t i;
+
 	if (f->in_tree_bound && f->installed)
 		remedy(h, add(h, "wrong_driver", VIRTPMEM_HEALTH_NON_CRITICAL,
 			      "this project's driver is installed, but the kernel's own has a "
@@ -457,11 +459,11 @@ static void check_bound(const struct vp_system_facts *f, struct virtpmem_health 
 			      strerror(-f->unbound_error)),
 		       "look as root at /sys/bus/virtio/devices");
 	/* A name without a bus is no path, which is what can be added. */
-	if (f->unbound_device)
+	for (i = 0; i < f->unbound_count; i++)
 		remedy(h, add(h, "device_without_driver", VIRTPMEM_HEALTH_NON_CRITICAL,
-			      "the virtio-pmem device %s has no driver", f->unbound_device),
-		       "'pmemctl add %s%s'", strchr(f->unbound_device, '-') ? "" : "virtio-",
-		       f->unbound_device);
+			      "the virtio-pmem device %s has no driver", f->unbound[i]),
+		       "'pmemctl add %s%s'", strchr(f->unbound[i], '-') ? "" : "virtio-",
+		       f->unbound[i]);
 }
 
 /* -------------------------------------------------------------- judging */

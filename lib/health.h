@@ -83,14 +83,15 @@ struct vp_region_facts {
 	int dimm_error;			/* why nothing is known of them, although there are some */
 };
 
-/* Of the machine. @device: a virtio-pmem device without driver, or NULL. */
+/* Of the machine. @unbound: the virtio-pmem devices without driver, by path, or by name. */
 struct vp_system_facts {
 	bool builtin;
 	bool sig_enforce;
 	bool lockdown;
 	bool installed;			/* our module is there for this kernel */
 	bool in_tree_bound;
-	const char *unbound_device;	/* its path, or name; NULL: there is none */
+	const char *const *unbound;
+	size_t unbound_count;
 	int unbound_error;		/* why it is not known whether there is one */
 };
 

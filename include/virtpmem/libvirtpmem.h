@@ -1558,8 +1558,8 @@ int virtpmem_region_get_health(struct virtpmem_region *region, struct virtpmem_h
  * @ctx: the context, with the regions of its last scan
  * @ret: the verdict, with one reference
  *
- * Looks at which drivers are installed, built in and bound, and at what keeps a
- * module from being loaded.
+ * Looks at which drivers are installed, built in and bound, at what keeps a
+ * module from being loaded, and for devices without a driver, each of which is a reason.
  *
  * Returns: 0, whatever the verdict is; a negative errno.
  * Since: 0.1

@@ -41,6 +41,7 @@ static const struct vp_namespace_facts disabled = {
 	.devname = "namespace0.0", .mode = VIRTPMEM_MODE_FSDAX, .disabled = true,
 };
 static const char *const mounts[] = { "/data", "/more" };
+static const char *const without_driver[] = { "pci-0000:00:05.0", "virtio3" };
 
 #define NS(ns_)		.namespaces = &(ns_), .namespace_count = 1
 #define OTHER_FLUSHED	OTHER, .method = VIRTPMEM_FLUSH_DEEP
@@ -181,8 +182,10 @@ static const struct {
 	{ "in-tree bound, and ours not there", { .in_tree_bound = true }, "ok" },
 	{ "in-tree bound, though ours is there", { .in_tree_bound = true, .installed = true },
 	  "non-critical wrong_driver:non-critical" },
-	{ "a device without driver", { .unbound_device = "virtio3" },
+	{ "a device without driver", { .unbound = without_driver, .unbound_count = 1 },
 	  "non-critical device_without_driver:non-critical" },
+	{ "each device without driver", { .unbound = without_driver, .unbound_count = 2 },
+	  "non-critical device_without_driver:non-critical device_without_driver:non-critical" },
 	{ "devices that cannot be looked at", { .unbound_error = -EACCES },
 	  "unknown devices_unknown:unknown" },
 };
@@ -265,25 +268,25 @@ static void verdicts_on_machines(void **state)
 	}
 }
 
-/* What is told to be added is in a form that virtpmem_add() takes. */
-static void remedy_of_a_device_without_driver(void **state)
+/* Each is told to be added in a form that virtpmem_add() takes. */
+static void remedies_of_devices_without_driver(void **state)
 {
-	static const char *const devices[][2] = {
-		{ "pci-0000:00:05.0", "'pmemctl add pci-0000:00:05.0'" },
-		{ "virtio3", "'pmemctl add virtio-virtio3'" },
+	static const char *const remedies[] = {
+		"'pmemctl add pci-0000:00:05.0'", "'pmemctl add virtio-virtio3'",
 	};
+	const struct vp_system_facts facts = { .unbound = without_driver, .unbound_count = 2 };
 	struct virtpmem_health *health;
-	size_t i;
+	struct virtpmem_reason *reason;
+	size_t i = 0;
 
 	(void)state;
-	for (i = 0; i < ARRAY_SIZE(devices); i++) {
-		struct vp_system_facts facts = { .unbound_device = devices[i][0] };
-
-		assert_int_equal(vp_judge_system(&facts, &health), 0);
-		assert_string_equal(virtpmem_reason_get_remedy(virtpmem_reason_get_first(health)),
-				    devices[i][1]);
-		virtpmem_health_unref(health);
+	assert_int_equal(vp_judge_system(&facts, &health), 0);
+	virtpmem_reason_foreach(health, reason) {
+		assert_non_null(strstr(virtpmem_reason_get_text(reason), without_driver[i]));
+		assert_string_equal(virtpmem_reason_get_remedy(reason), remedies[i++]);
 	}
+	assert_int_equal(i, 2);
+	virtpmem_health_unref(health);
 }
 
 /* ------------------------------------------------------ facts of a region */
@@ -504,7 +507,7 @@ int main(void)
 		cmocka_unit_test(verdicts_on_regions),
 		cmocka_unit_test(words_on_a_frozen_region),
 		cmocka_unit_test(verdicts_on_machines),
-		cmocka_unit_test(remedy_of_a_device_without_driver),
+		cmocka_unit_test(remedies_of_devices_without_driver),
 		t(recorded_regions_of_ours, "virtpmem-6.12"),
 		t(recorded_regions_of_the_in_tree_driver, "in-tree-6.12"),
 		t(recorded_troubles, "troubles-6.1"),
