@@ -19,7 +19,7 @@ FOREVER = 2**64 - 1
 HEADER = struct.Struct("=16Q")   # magic, version, files, attached, reserved
 FILE = struct.Struct("=16Q")     # the fields below, reserved
 SIZE = HEADER.size + MAX_FILES * FILE.size
-_ATTACHED = 3
+_FILES, _ATTACHED = 2, 3
 _FIELDS = ("dev", "ino", "delay_us", "hold", "fail_errno", "fail_left", "released",
            "begun", "ended", "failed", "holding", "held")
 
@@ -100,6 +100,15 @@ class HostFile:
                 raise TimeoutError(f"{self.holding} fsyncs held back after {timeout} s, "
                                    f"{count} expected")
             time.sleep(0.005)
+
+
+def steer(path: Path) -> list[HostFile]:
+    """The host's side of every device of a guest that another process has started."""
+    with open(path, "r+b") as file:
+        words = memoryview(mmap.mmap(file.fileno(), SIZE)).cast("Q")
+    if (words[0], words[1]) != (MAGIC, VERSION) or not Path(f"/proc/{words[_ATTACHED]}").exists():
+        raise FileNotFoundError(f"{path} is not the page of a guest that runs")
+    return [HostFile(words, index, Path()) for index in range(words[_FILES])]
 
 
 class HostControl:

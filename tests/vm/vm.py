@@ -694,7 +694,7 @@ class Guest:
             else:
                 args += ["-device", f"virtio-pmem-pci,id=pmem{n},memdev=m{n},"
                                     f"addr={FIRST_SLOT + n:#x}{extra}"]
-        self._hosts = hostfsync.HostControl(self.directory / "fsync.control", backings)
+        self._hosts = hostfsync.HostControl(self.control_path, backings)
         return args
 
     def _start_qemu(self, image: Path) -> None:
@@ -711,7 +711,7 @@ class Guest:
                   if any(d.kind == "nvdimm" for d in self.devices) else "")
         argv = [
             "env", f"LD_PRELOAD={' '.join(map(str, [*self._qemu_preloads, initramfs.preload()]))}",
-            f"VM_FSYNC_CONTROL={self.directory / 'fsync.control'}",
+            f"VM_FSYNC_CONTROL={self.control_path}",
             *(f"{name}={value}" for name, value in self._qemu_env.items()),
             QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
             # q35 because its interrupt routing is plain: under KASAN the other
@@ -893,6 +893,11 @@ class Guest:
         """The host's side of every device."""
         assert self._hosts is not None
         return self._hosts.files
+
+    @property
+    def control_path(self) -> Path:
+        """The page with which another process can change that, see tests/vm/host."""
+        return self.directory / "fsync.control"
 
     def qmp(self, command: str, timeout: float = 20, **arguments: Any) -> Any:
         """Run a command of QEMU's monitor, say qmp("system_wakeup")."""
