@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The tutorial is a session that happened: replay it, and compare each line.
 
-Documentation/pmemctl-tutorial.adoc holds commands ("# ...") and their output in
-blocks between lines of "----", and says in comments what the reader does not
-see: "// setup: COMMAND", "// host: regionN NAME=VALUE" (what the host does from
-now on, see hostfsync.py), "// load: COMMAND" (in the background) and "// end of
-load". With TUTORIAL_UPDATE=1 the output is written into the text instead.
+Documentation/pmemctl-tutorial.adoc holds commands and their output in blocks
+between lines of "----". "# COMMAND" is run in the guest, in the background if it
+ends with "&"; "$ scripts/demo --host ..." on the host. Nothing else is done: who
+follows the text in "scripts/demo --shell" has done all of it. With
+TUTORIAL_UPDATE=1 the output is written into the text instead.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ from __future__ import annotations
 import itertools
 import os
 import re
+import shlex
+import subprocess
 
-import vm
 from guestcase import TOP, GuestCase, load_tests       # noqa: F401
 
 TUTORIAL = TOP / "Documentation/pmemctl-tutorial.adoc"
+DEMO = TOP / "scripts/demo"
+STEER = "scripts/demo --host "
 
 # Times, counts and process numbers differ, and with them the widths of columns and bars.
 # Two numbers are one figure only in "2 h 5 min": in "3.84 75 ms" they are two columns.
@@ -38,30 +41,28 @@ class Tutorial(GuestCase):
     """On two regions that nobody else uses."""
 
     kernels = ("6.12",)
-    programs = ("mkfs.ext4", "e2fsck")
+    # As scripts/demo has it, see below.
+    programs = ("mkfs.ext4", "e2fsck", "fsync-load")
     size = "128M"
 
-    def setUp(self) -> None:
-        super().setUp()
-        self.job: vm.Job | None = None
+    def on_the_host(self, command: str) -> str:
+        self.assertTrue(command.startswith(STEER), command)
+        done = subprocess.run(
+            [TOP / "tests/vm/host", self.guest.control_path, *shlex.split(command[len(STEER):])],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        return done.stdout
 
-    def told(self, what: str, rest: str) -> None:
-        """Follow a comment of the text."""
-        if what == "setup":
-            self.guest.run(rest)
-        elif what == "host":
-            region, name, value = re.fullmatch(r"region(\d) (\w+)=(\d+)", rest).groups()
-            self.guest.host(int(region)).set(**{name: int(value)})
-        elif what == "load":
-            self.job = self.guest.start(rest)
-        else:
-            assert self.job
-            self.job.kill()
-            self.job = None
+    def in_the_guest(self, command: str) -> str:
+        if command.endswith("&"):
+            self.guest.start(command.rstrip("& "))
+            return ""
+        return self.guest.run(f"{{ {command}\n}} 2>&1", check=False, timeout=60).stdout
 
-    def output(self, command: str) -> str:
-        result = self.guest.run(command, check=False, timeout=60)
-        return result.stdout + result.stderr
+    def output(self, line: str) -> str:
+        """What a line of the text prints, which must be something that can be read."""
+        text = self.on_the_host(line[2:]) if line[0] == "$" else self.in_the_guest(line[2:])
+        self.assertNotRegex(text, r"[\x00-\x08\x0b-\x1f\x7f]", f"control characters from {line}")
+        return text
 
     def replay(self) -> tuple[str, list[tuple[str, str, str]]]:
         """The text with today's output; and each command with what it said then and now."""
@@ -69,21 +70,26 @@ class Tutorial(GuestCase):
         compared: list[tuple[str, str, str]] = []
         inside = False
         for line in TUTORIAL.read_text(encoding="utf-8").splitlines():
-            comment = re.fullmatch(r"// (setup|host|load|end of load):? ?(.*)", line)
-            if comment:
-                self.told(comment[1], comment[2])
             if line == "----":
                 inside = not inside
             if not inside or line == "----":
                 written.append(line)
-            elif line.startswith("# "):
-                now = self.output(line[2:])
-                compared.append((line[2:], "", now))
+            elif line.startswith(("# ", "$ ")):
+                now = self.output(line)
+                compared.append((line, "", now))
                 written += [line, *now.rstrip("\n").splitlines()]
             else:
                 command, then, now = compared[-1]
                 compared[-1] = (command, f"{then}{line}\n", now)
         return "\n".join(written) + "\n", compared
+
+    def test_the_demo_gives_this_machine(self) -> None:
+        """Whoever follows the tutorial in "scripts/demo --shell" has its programs and devices."""
+        demo = DEMO.read_text(encoding="utf-8")
+        self.assertEqual(tuple(re.findall(r"--program (\S+)", demo)), self.programs)
+        self.assertEqual(re.findall(r"--size (\S+)", demo), [self.size])
+        pages = re.findall(r"\S+/fsync\.control", demo)    # of --shell and of --host
+        self.assertEqual(pages, pages[:1] * 2)
 
     def test_the_tutorial_is_what_happens(self) -> None:
         """Each command of pmemctl-tutorial.adoc prints what the text shows, figures aside."""
