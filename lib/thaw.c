@@ -26,6 +26,7 @@ struct operation {
 	int lock;
 	pid_t guard_pid;
 	struct vp_fs_list fs;
+	const char *unseen;	/* the first device that something unknown holds */
 };
 
 static void operation_done(struct operation *op)
@@ -95,6 +96,27 @@ static int act_thaw(void *data, size_t i)
 	return errno == EINVAL ? VP_NOT_NEEDED : errno == EPERM ? -EACCES : -errno;
 }
 
+static int is_unknown(const struct virtpmem_holder *holder, unsigned int depth, void *data)
+{
+	(void)depth;
+	(void)data;
+	return virtpmem_holder_get_kind(holder) == VIRTPMEM_HOLDER_UNKNOWN;
+}
+
+/* What the guard alone had a descriptor on is gone with it, thawed. */
+static int act_thaw_unseen(void *data, size_t arg)
+{
+	_cleanup_virtpmem_holders_unref_ struct virtpmem_holders *holders = NULL;
+	const struct operation *op = data;
+	int r;
+
+	(void)arg;
+	r = vp_holders_now(op->region, 0, &holders);
+	if (!r)
+		r = vp_each_holder(holders, is_unknown, NULL);
+	return r < 0 ? r : r ? -EBUSY : VP_NOT_NEEDED;
+}
+
 static int plan_thaw(struct operation *op)
 {
 	const char *devname = op->region->devname;
@@ -124,14 +146,25 @@ static int plan_thaw(struct operation *op)
 		r = vp_plan_add(op->plan, &step, "thaw %s at %s", op->fs.fs[i - 1].name,
 				op->fs.fs[i - 1].path);
 	}
-	return r;
+	if (r < 0 || !op->unseen)
+		return r;
+	step.object = op->unseen;
+	step.act = act_thaw_unseen;
+	step.look = !op->guard_pid;
+	return vp_plan_add(op->plan, &step, "thaw what holds %s unseen (mount it first, if it is a "
+			   "file system)", op->unseen);
 }
 
-/* Nothing is to be told of other holders. */
-static int take_mount(const struct virtpmem_holder *holder, unsigned int depth, void *data)
+/*
+ * What is mounted can be thawed, and what nothing shows may be a file system that was
+ * unmounted while it was frozen. Nothing is to be told of other holders.
+ */
+static int take_holder(const struct virtpmem_holder *holder, unsigned int depth, void *data)
 {
 	struct operation *op = data;
 
+	if (is_unknown(holder, depth, NULL) && !op->unseen)
+		op->unseen = virtpmem_holder_get_device(holder);
 	if (virtpmem_holder_get_kind(holder) != VIRTPMEM_HOLDER_MOUNT)
 		return 0;
 	return vp_fs_take(op->region->ctx, &op->fs, holder, depth);
@@ -145,12 +178,16 @@ static int thaw_locked(struct operation *op, struct virtpmem_plan **plan)
 
 	r = vp_holders_now(op->region, 0, &holders);
 	if (!r)
-		r = vp_each_holder(holders, take_mount, op);
+		r = vp_each_holder(holders, take_holder, op);
 	if (r < 0)
 		return r;
 	vp_fs_sort(&op->fs);
 	r = vp_plan_new(op->region->ctx, &p);
 	op->plan = p;
+	if (!r && !virtpmem_holders_is_complete(holders))
+		r = vp_plan_warn(p, op->region->devname,
+				 "a file system that cannot be seen may be frozen: %s",
+				 virtpmem_holders_get_missing(holders));
 	if (!r)
 		r = plan_thaw(op);
 	return r < 0 ? r : vp_plan_give(p, vp_plan_run(p, op, op->flags), plan);

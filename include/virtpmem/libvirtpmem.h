@@ -2101,12 +2101,15 @@ int virtpmem_region_freeze(struct virtpmem_region *region, unsigned int timeout_
  *
  * Ends the guard of virtpmem_region_freeze() if there is one, resumes the
  * driver, and thaws every file system that is frozen still, also one that
- * another program froze. Nothing frozen is a success.
+ * another program froze. Nothing frozen is a success. A device that something
+ * unknown holds may have a file system that was unmounted while it was frozen,
+ * which can be thawed only when it is mounted again. If not everything could be
+ * looked at, a warning of the plan says so.
  *
  * Returns: 0; -ETIMEDOUT: the guard did not end; -EBUSY: another process is at
- * work on the region, or no mount of a file system can be reached; -EINTR: a
- * signal came; -EINVAL for an unknown flag; -EACCES, -ENODEV or another negative
- * errno.
+ * work on the region, no mount of a file system can be reached, or something
+ * unknown holds a device (VIRTPMEM_HOLDER_UNKNOWN); -EINTR: a signal came;
+ * -EINVAL for an unknown flag; -EACCES, -ENODEV or another negative errno.
  * Since: 0.1
  */
 int virtpmem_region_thaw(struct virtpmem_region *region, unsigned int flags,

@@ -361,6 +361,25 @@ class CliFreeze(Changing):
                          ("done", ["resume not_needed", "thaw done"]))
         self.wait_thawed(place)
 
+    def test_u3_thaw_of_what_is_mounted_nowhere(self) -> None:
+        """U3: frozen and unmounted lazily: said, not passed over; mounted again it is thawed."""
+        place = self.mount()
+        self.guest.run(f"fsfreeze --freeze {place} && umount -l {place}")
+        thaw = self.pmemctl("thaw", "region0")
+        self.assertEqual(thaw.status, 5, thaw.stdout)
+        self.assertIn("thaw what holds pmem0 unseen (mount it first", thaw.stderr)
+        self.assertEqual(self.pmemctl("thaw", "-n", "region0").status, 5)
+        self.guest.run(["mount", "/dev/pmem0", place])
+        self.assertEqual(outcome(self.pmemctl_json("thaw", "region0")),
+                         ("done", ["resume not_needed", "thaw done"]))
+        self.wait_thawed(place)
+        # What only a guard held is gone with it.
+        self.assertEqual(self.pmemctl("freeze", "region0").status, 0)
+        self.guest.run(["umount", "-l", place])
+        self.assertEqual(self.pmemctl("thaw", "-n", "region0").status, 0)
+        self.assertEqual(outcome(self.pmemctl_json("thaw", "region0")),
+                         ("done", ["guard done", "resume not_needed", "thaw not_needed"]))
+
 
 class CliRemove(Changing):
     """remove and add."""

@@ -882,6 +882,49 @@ static void quiesced_region_is_resumed(void **state)
 	expect_file("region0/" GROUP_FILE(VIRTIO_PMEM_ATTR_QUIESCE), "0\n");
 }
 
+static int claim_that_is_refused(unsigned int n, dev_t *devno)
+{
+	(void)n;
+	(void)devno;
+	return -EBUSY;
+}
+
+static int claim_that_is_refused_once(unsigned int n, dev_t *devno)
+{
+	(void)devno;
+	return n ? 0 : -EBUSY;
+}
+
+/* It said that nothing was frozen while a file system was that had been unmounted lazily. */
+static void u3_what_holds_it_unseen_may_be_frozen(void **state)
+{
+	struct virtpmem_region *region = testbed_region(*state, "region0");
+	struct virtpmem_plan *plan = NULL;
+
+	testbed_write(*state, "region0/" GROUP_FILE(VIRTIO_PMEM_ATTR_QUIESCE), "1\n");
+	machine.claim = claim_that_is_refused;
+	assert_int_equal(virtpmem_region_thaw(region, VIRTPMEM_DRY_RUN, &plan), -EBUSY);
+	expect_plan(plan, "resume planned, thaw failed");
+	virtpmem_plan_unref(plan);
+	assert_int_equal(virtpmem_region_thaw(region, 0, &plan), -EBUSY);
+	expect_plan(plan, "resume done, thaw failed");
+	virtpmem_plan_unref(plan);
+	machine.claim = claim_that_is_refused_once;
+	machine.claims = 0;
+	assert_int_equal(virtpmem_region_thaw(region, 0, &plan), 0);
+	expect_plan(plan, "resume not_needed, thaw not_needed");
+	virtpmem_plan_unref(plan);
+}
+
+static void u3_what_thaw_cannot_see_is_warned_of(void **state)
+{
+	_cleanup_virtpmem_plan_unref_ struct virtpmem_plan *plan = NULL;
+
+	testbed_write(*state, "proc/1/maps", "banana\n");
+	assert_int_equal(virtpmem_region_thaw(testbed_region(*state, "region0"), 0, &plan), 0);
+	assert_true(warns(plan, "region0"));
+}
+
 static void names_of_consistency(void **state)
 {
 	(void)state;
@@ -951,6 +994,8 @@ int main(void)
 		t(quiesce_of_another_driver_is_not_supported, "in-tree-6.12"),
 		t(nothing_frozen_need_not_be_thawed, "virtpmem-6.12"),
 		t(quiesced_region_is_resumed, "virtpmem-6.12"),
+		t(u3_what_holds_it_unseen_may_be_frozen, "virtpmem-6.12"),
+		t(u3_what_thaw_cannot_see_is_warned_of, "virtpmem-6.12"),
 		cmocka_unit_test(names_of_consistency),
 	};
 
