@@ -102,9 +102,10 @@ VP_EXPORT int virtpmem_region_get_setting(struct virtpmem_region *region,
 
 /* -------------------------------------------------------------- saved */
 
-/* What one rules file holds; NULL: not saved. */
+/* What one rules file holds; NULL: not saved. @bad: saved, but none of its values. */
 struct saved {
 	char *values[ARRAY_SIZE(settings)];
+	bool bad[ARRAY_SIZE(settings)];
 };
 
 static void saved_done(struct saved *saved)
@@ -145,7 +146,7 @@ static const char *find_last(const char *text, const char *key)
 }
 
 /* The value that a file gives to a setting: what stands between the quotes. */
-static int parse_value(const char *text, enum virtpmem_setting setting, char **ret)
+static int parse_value(const char *text, enum virtpmem_setting setting, struct saved *saved)
 {
 	_cleanup_free_ char *key = NULL, *value = NULL;
 	const char *start, *end;
@@ -161,9 +162,11 @@ static int parse_value(const char *text, enum virtpmem_setting setting, char **r
 	value = strndup(start, end ? (size_t)(end - start) : 0);
 	if (!value)
 		return -ENOMEM;
-	if (!is_valid(setting, value))
-		return -EBADMSG;
-	*ret = value;
+	if (!is_valid(setting, value)) {
+		saved->bad[setting] = true;
+		return 0;
+	}
+	saved->values[setting] = value;
 	value = NULL;
 	return 0;
 }
@@ -187,10 +190,7 @@ static int read_saved(const struct virtpmem_region *region, int dirfd, const cha
 	}
 	text[n] = '\0';
 	for (i = 0; i < ARRAY_SIZE(settings) && !r; i++)
-		r = parse_value(text, (enum virtpmem_setting)i, &saved->values[i]);
-	if (r == -EBADMSG)
-		vp_err(region->ctx, "%s/%s: not a value of %s", region->ctx->rules, name,
-		       settings[i - 1].name);
+		r = parse_value(text, (enum virtpmem_setting)i, saved);
 	return r;
 }
 
@@ -220,7 +220,7 @@ static int open_rules(const struct virtpmem_region *region, bool lock)
 VP_EXPORT int virtpmem_region_get_saved_setting(struct virtpmem_region *region,
 						enum virtpmem_setting setting, char **ret)
 {
-	_cleanup_(saved_done) struct saved saved = { { NULL } };
+	_cleanup_(saved_done) struct saved saved = { .values = { NULL } };
 	_cleanup_free_ char *name = NULL;
 	_cleanup_close_ int dirfd = -1;
 	int r;
@@ -236,6 +236,11 @@ VP_EXPORT int virtpmem_region_get_saved_setting(struct virtpmem_region *region,
 	r = read_saved(region, dirfd, name, &saved);
 	if (r < 0)
 		return r;
+	if (saved.bad[setting]) {
+		vp_err(region->ctx, "%s/%s: not a value of %s", region->ctx->rules, name,
+		       settings[setting].name);
+		return -EBADMSG;
+	}
 	if (!saved.values[setting])
 		return -ENODATA;
 	*ret = saved.values[setting];
@@ -297,7 +302,7 @@ static int act_set(void *data, size_t arg)
 
 static int act_save(void *data, size_t arg)
 {
-	_cleanup_(saved_done) struct saved saved = { { NULL } };
+	_cleanup_(saved_done) struct saved saved = { .values = { NULL } };
 	struct operation *op = data;
 	_cleanup_close_ int dirfd = open_rules(op->region, true);
 	bool any = false;
@@ -308,8 +313,7 @@ static int act_save(void *data, size_t arg)
 	if (dirfd < 0)
 		return dirfd == -EPERM ? -EACCES : dirfd;
 	r = read_saved(op->region, dirfd, op->rules, &saved);
-	/* One that cannot be understood is replaced. */
-	if (r < 0 && r != -EBADMSG)
+	if (r < 0)
 		return r;
 	free(saved.values[op->setting]);
 	saved.values[op->setting] = op->value ? strdup(op->value) : NULL;
@@ -328,6 +332,27 @@ static int act_save(void *data, size_t arg)
 	return r == -EPERM ? -EACCES : r;
 }
 
+/* What cannot be understood is not written again. That it cannot be read, saving says. */
+static int warn_of_bad(struct virtpmem_plan *plan, const struct operation *op)
+{
+	_cleanup_(saved_done) struct saved saved = { .values = { NULL } };
+	_cleanup_close_ int dirfd = open(op->region->ctx->rules, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	size_t i;
+	int r;
+
+	if (dirfd < 0)
+		return 0;
+	r = read_saved(op->region, dirfd, op->rules, &saved);
+	if (r < 0)
+		return r == -ENOMEM ? r : 0;
+	for (i = 0; i < ARRAY_SIZE(settings) && !r; i++)
+		if (saved.bad[i] && i != (size_t)op->setting)
+			r = vp_plan_warn(plan, settings[i].name, "the %s that is saved in %s/%s is not "
+					 "one of its values, and will not be kept", settings[i].name,
+					 op->region->ctx->rules, op->rules);
+	return r;
+}
+
 static int make_plan(struct virtpmem_plan *plan, const struct operation *op, unsigned int flags)
 {
 	const char *name = settings[op->setting].name, *devname = op->region->devname;
@@ -335,7 +360,9 @@ static int make_plan(struct virtpmem_plan *plan, const struct operation *op, uns
 	struct vp_step step = { .kind = VIRTPMEM_STEP_SET, .object = name, .act = act_set };
 	int r = 0;
 
-	if (op->value)
+	if (flags & VIRTPMEM_SAVE)
+		r = warn_of_bad(plan, op);
+	if (!r && op->value)
 		r = vp_plan_add(plan, &step, "set %s of %s to %s", name, devname, op->value);
 	step.kind = VIRTPMEM_STEP_SAVE;
 	step.act = act_save;

@@ -1948,9 +1948,9 @@ int virtpmem_region_get_setting(struct virtpmem_region *region, enum virtpmem_se
  * @setting: which one
  * @ret: the value, as text
  *
- * Returns: 0; -ENODATA if none is saved; -EOPNOTSUPP if the region has no path
- * to save it for; -EINVAL if the library knows no such setting; another
- * negative errno.
+ * Returns: 0; -ENODATA if none is saved; -EBADMSG if what is saved is not one of
+ * its values; -EOPNOTSUPP if the region has no path to save it for; -EINVAL if
+ * the library knows no such setting; another negative errno.
  * Since: 0.1
  */
 int virtpmem_region_get_saved_setting(struct virtpmem_region *region,
@@ -1967,7 +1967,8 @@ int virtpmem_region_get_saved_setting(struct virtpmem_region *region,
  * @plan: NULL, or the plan, with one reference
  *
  * Regions that share a path share what is saved. Only one process at a time saves;
- * others wait for it for 10 seconds at most.
+ * others wait for it for 10 seconds at most. Saving keeps the other settings that
+ * are saved; one whose value is none is dropped, and a warning of the plan says so.
  *
  * Returns: 0; -EINVAL: no such setting or flag, or not one of its values (no
  * plan is made); -EOPNOTSUPP: another driver, or no path to save it for;

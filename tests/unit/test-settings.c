@@ -211,6 +211,45 @@ static void u3_saved_value_that_is_none_is_told_and_replaced(void **state)
 	done(region);
 }
 
+/* Those that stood behind it were deleted in silence. */
+static void u3_saved_value_that_is_none_costs_no_other(void **state)
+{
+	static const char text[] = "ATTR{virtio_pmem/error_policy}=\"no\"\n"
+				   "ATTR{virtio_pmem/stall_timeout_ms}=\"5000\"\n";
+	struct virtpmem_region *region = region_of(*state);
+	struct virtpmem_plan *plan = NULL;
+	char *value = NULL;
+
+	testbed_write(*state, "region0/" GROUP_FILE(VIRTIO_PMEM_ATTR_QUIESCE_TIMEOUT_MS),
+		      "60000\n");
+	testbed_write(*state, RULES, text);
+	assert_int_equal(virtpmem_region_set_setting(region, VIRTPMEM_SETTING_QUIESCE_TIMEOUT_MS,
+						     "7000", VIRTPMEM_SAVE, &plan), 0);
+	expect_plan(plan, "warn error_policy done, set quiesce_timeout_ms done, "
+		    "save quiesce_timeout_ms done");
+	assert_int_equal(virtpmem_region_get_saved_setting(region,
+							   VIRTPMEM_SETTING_STALL_TIMEOUT_MS,
+							   &value), 0);
+	assert_string_equal(value, "5000");
+	free(value);
+	assert_int_equal(virtpmem_region_get_saved_setting(region, VIRTPMEM_SETTING_ERROR_POLICY,
+							   &value), -ENODATA);
+	/* Nor is it in the way of reading the others, or warned of where it is set itself. */
+	testbed_write(*state, RULES, text);
+	assert_int_equal(virtpmem_region_get_saved_setting(region,
+							   VIRTPMEM_SETTING_STALL_TIMEOUT_MS,
+							   &value), 0);
+	free(value);
+	assert_int_equal(virtpmem_region_set_setting(region, VIRTPMEM_SETTING_ERROR_POLICY, NULL,
+						     VIRTPMEM_SAVE, &plan), 0);
+	expect_plan(plan, "save error_policy done");
+	assert_int_equal(virtpmem_region_get_saved_setting(region,
+							   VIRTPMEM_SETTING_STALL_TIMEOUT_MS,
+							   &value), 0);
+	free(value);
+	done(region);
+}
+
 /* The value counts already, and the plan says that it could not be kept. */
 static void u2_value_that_cannot_be_saved_is_told(void **state)
 {
@@ -332,6 +371,7 @@ int main(void)
 		t(saved_settings_are_a_udev_rule_by_path, "virtpmem-6.12"),
 		t(forgotten_settings_leave_no_file, "virtpmem-6.12"),
 		t(u3_saved_value_that_is_none_is_told_and_replaced, "virtpmem-6.12"),
+		t(u3_saved_value_that_is_none_costs_no_other, "virtpmem-6.12"),
 		t(u2_value_that_cannot_be_saved_is_told, "virtpmem-6.12"),
 		t(u2_locked_rules_are_told_after_a_while, "virtpmem-6.12"),
 		t(saved_value_is_what_udev_would_set, "virtpmem-6.12"),
