@@ -45,9 +45,14 @@
 #define START_MS	10000
 #define END_MS		30000
 
-/* What goes from the caller to the guard. Its side of the socket shut down means: thaw. */
+/*
+ * What goes from the caller to the guard. Its side of the socket shut down means: thaw.
+ * DETACH has no answer: a caller that waited for one in vain would not know whether
+ * the guard still ends with it.
+ */
 enum request {
 	REQUEST_FREEZE,
+	REQUEST_PING,
 	REQUEST_DETACH,
 };
 
@@ -56,7 +61,10 @@ struct request_message {
 	size_t index;
 };
 
-/* What comes back: READY once, DONE for each request, ENDED once at last. */
+/*
+ * What comes back: READY once, DONE for each request that has an answer, ENDED once at
+ * last, or alone if there is no guard.
+ */
 enum answer {
 	ANSWER_READY,
 	ANSWER_DONE,
@@ -87,7 +95,7 @@ struct guard {
 	uint64_t deadline;
 };
 
-static void answer(const struct guard *g, enum answer what, int error)
+static void answer_to(int sock, enum answer what, int error)
 {
 	struct answer_message message;
 
@@ -95,8 +103,13 @@ static void answer(const struct guard *g, enum answer what, int error)
 	message.answer = what;
 	message.error = error;
 	message.pid = (pid_t)syscall(SYS_getpid);
-	if (g->socket >= 0)
-		syscall(SYS_sendto, g->socket, &message, sizeof(message), MSG_NOSIGNAL, NULL, 0);
+	if (sock >= 0)
+		syscall(SYS_sendto, sock, &message, sizeof(message), MSG_NOSIGNAL, NULL, 0);
+}
+
+static void answer(const struct guard *g, enum answer what, int error)
+{
+	answer_to(g->socket, what, error);
 }
 
 static long sys_ioctl(int fd, unsigned long request)
@@ -164,7 +177,9 @@ static int take_record_lock(const struct vp_guard_task *task)
 	lock.l_whence = SEEK_SET;
 	lock.l_start = task->id;
 	lock.l_len = 1;
-	return syscall(SYS_fcntl, task->node, F_SETLK, &lock) < 0 ? -errno : 0;
+	if (syscall(SYS_fcntl, task->node, F_SETLK, &lock) < 0)
+		return errno == EAGAIN ? -EBUSY : -errno;
+	return 0;
 }
 
 /* How a request is answered; the end of the socket, and what is none, is the end. */
@@ -177,12 +192,13 @@ static void take_request(struct guard *g)
 	if (n != sizeof(message))
 		end(g, 0);
 	if (message.request == REQUEST_DETACH) {
-		answer(g, ANSWER_DONE, 0);
 		syscall(SYS_close, g->socket);
 		g->socket = -1;
 		return;
 	}
-	if (message.index != g->frozen || message.index >= g->task->count)
+	if (message.request == REQUEST_PING)
+		error = 0;
+	else if (message.index != g->frozen || message.index >= g->task->count)
 		error = -EINVAL;
 	else if (sys_ioctl(g->task->fds[message.index], FIFREEZE) < 0)
 		error = -errno;
@@ -242,8 +258,8 @@ static _Noreturn void run_guard(const struct vp_guard_task *task, int sock, cons
 
 /* -------------------------------------------------- what the caller does */
 
-/* The next answer; -EINTR and -ETIMEDOUT leave the guard at work. */
-static int read_answer(int fd, unsigned int timeout_ms, struct answer_message *ret)
+/* The next answer; -ETIMEDOUT and, unless @patient, -EINTR leave the guard at work. */
+static int read_answer(int fd, unsigned int timeout_ms, bool patient, struct answer_message *ret)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 	uint64_t deadline = now_ns() + timeout_ms * NSEC_PER_MSEC;
@@ -255,10 +271,10 @@ static int read_answer(int fd, unsigned int timeout_ms, struct answer_message *r
 		uint64_t now = now_ns();
 
 		r = poll(&p, 1, deadline > now ? (int)((deadline - now) / NSEC_PER_MSEC) + 1 : 0);
-		if (r < 0)
+		if (r < 0 && !(patient && errno == EINTR))
 			return -errno;
-	} while (!r && now_ns() < deadline);
-	if (!r)
+	} while (r <= 0 && now_ns() < deadline);
+	if (r <= 0)
 		return -ETIMEDOUT;
 	n = read(fd, &message, sizeof(message));
 	if (n != sizeof(message))
@@ -274,19 +290,24 @@ static int take_end(struct vp_guard *guard, int ended)
 	return ended;
 }
 
-static int ask(struct vp_guard *guard, enum request request, size_t index,
-	       unsigned int timeout_ms)
+static int tell(const struct vp_guard *guard, enum request request, size_t index)
 {
 	struct request_message message;
-	struct answer_message answer;
-	int r;
 
 	memset(&message, 0, sizeof(message));
 	message.request = request;
 	message.index = index;
-	if (send(guard->fd, &message, sizeof(message), MSG_NOSIGNAL) < 0)
-		return -errno;
-	r = read_answer(guard->fd, timeout_ms, &answer);
+	return send(guard->fd, &message, sizeof(message), MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+static int ask(struct vp_guard *guard, enum request request, size_t index,
+	       unsigned int timeout_ms, bool patient)
+{
+	struct answer_message answer;
+	int r = tell(guard, request, index);
+
+	if (!r)
+		r = read_answer(guard->fd, timeout_ms, patient, &answer);
 	if (r < 0)
 		return r;
 	return answer.answer == ANSWER_ENDED ? take_end(guard, answer.error) : answer.error;
@@ -295,7 +316,7 @@ static int ask(struct vp_guard *guard, enum request request, size_t index,
 /* Freeze the next file system of the task. */
 int vp_guard_freeze(struct vp_guard *guard, size_t index, unsigned int timeout_ms)
 {
-	return ask(guard, REQUEST_FREEZE, index, timeout_ms);
+	return ask(guard, REQUEST_FREEZE, index, timeout_ms, false);
 }
 
 /* Whether everything is frozen still: 0, or as vp_guard_end(). */
@@ -306,17 +327,24 @@ int vp_guard_check(struct vp_guard *guard)
 
 	if (guard->over)
 		return guard->ended ? guard->ended : -ECANCELED;
-	r = read_answer(guard->fd, 0, &answer);
+	do	/* to what it was asked long ago it may answer now */
+		r = read_answer(guard->fd, 0, false, &answer);
+	while (!r && answer.answer != ANSWER_ENDED);
 	if (r == -ETIMEDOUT)
 		return 0;	/* it has nothing to say */
 	return r == -EINTR ? r : take_end(guard, r < 0 ? r : answer.error);
 }
 
-/* From now on only the deadline and SIGTERM end it. */
+/* From now on only the deadline and SIGTERM end it. After an error it is as it was. */
 int vp_guard_detach(struct vp_guard *guard)
 {
-	int r = ask(guard, REQUEST_DETACH, 0, START_MS);
+	int r = ask(guard, REQUEST_PING, 0, START_MS, true);
 
+	/* It has not said that its time was over, it says nothing. */
+	if (r == -ETIMEDOUT && !guard->over)
+		r = -EBUSY;
+	if (!r)
+		r = tell(guard, REQUEST_DETACH, 0);
 	if (!r)
 		guard->over = true;
 	return r;
@@ -337,10 +365,9 @@ int vp_guard_end(struct vp_guard *guard)
 		return guard->ended;
 	shutdown(guard->fd, SHUT_WR);
 	do
-		r = read_answer(guard->fd, END_MS, &answer);
-	while (r == -EINTR || (!r && answer.answer != ANSWER_ENDED));
-	/* It has not said that its time was over, it says nothing. */
-	if (r == -ETIMEDOUT)
+		r = read_answer(guard->fd, END_MS, true, &answer);
+	while (!r && answer.answer != ANSWER_ENDED);
+	if (r == -ETIMEDOUT)	/* as above */
 		r = -EBUSY;
 	return take_end(guard, r < 0 ? r : answer.error);
 }
@@ -380,6 +407,8 @@ static int clone_guard(const struct vp_guard_task *task, int sock, const int *ke
 		pid = (pid_t)syscall(SYS_clone, 0UL, 0UL, 0UL, 0UL, 0UL);
 		if (!pid)
 			run_guard(task, sock, keep, kept);
+		if (pid < 0)
+			answer_to(sock, ANSWER_ENDED, -errno);
 		for (;;)
 			syscall(SYS_exit_group, 0);
 	}
@@ -411,12 +440,12 @@ int vp_guard_start(struct virtpmem_ctx *ctx, const struct vp_guard_task *task,
 		return r;
 	close(theirs);
 	theirs = -1;
-	r = read_answer(ours, START_MS, &answer);
+	r = read_answer(ours, START_MS, false, &answer);
 	if (!r)
 		r = answer.error;
 	if (r < 0) {
 		vp_err(ctx, "the guard process did not start: %s", strerror(-r));
-		return r == -EAGAIN ? -EBUSY : r;
+		return r;
 	}
 	*ret = (struct vp_guard) { .fd = ours, .pid = answer.pid };
 	ours = -1;

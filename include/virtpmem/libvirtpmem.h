@@ -2155,9 +2155,11 @@ int virtpmem_freeze_thaw(struct virtpmem_freeze *freeze);
  * virtpmem_freeze_detach - leave the region frozen when this process ends
  * @freeze: the freeze
  *
- * The guard stays until its time, or until virtpmem_region_thaw().
+ * The guard stays until its time, or until virtpmem_region_thaw(). Waits for it
+ * to answer, 10 seconds at most; no signal ends that.
  *
- * Returns: 0, or a negative errno: the guard is gone.
+ * Returns: 0; -EBUSY: the guard is stuck, and is not detached; another negative
+ * errno: the guard is gone.
  * Since: 0.1
  */
 int virtpmem_freeze_detach(struct virtpmem_freeze *freeze);

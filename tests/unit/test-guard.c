@@ -12,10 +12,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "guard.h"
+#include "syscalls.h"
 
 #define ID	7
 
@@ -201,6 +204,84 @@ static void detached_guard_stays_until_its_time(void **state)
 	wait_until_gone(&guard);
 }
 
+static pid_t stopped;
+static unsigned int signals_left;
+
+static void interrupt(int sig)
+{
+	(void)sig;
+	if (signals_left && !--signals_left)
+		kill(stopped, SIGCONT);
+}
+
+/* It was detached all the same, and stayed although its caller had dropped it. */
+static void signals_do_not_end_a_detach(void **state)
+{
+	const struct itimerval often = { { 0, 50000 }, { 0, 50000 } }, never = { { 0, 0 }, { 0, 0 } };
+	struct vp_guard guard = guard_of(60000);
+
+	(void)state;
+	stopped = guard.pid;
+	signals_left = 5;
+	assert_int_equal(kill(guard.pid, SIGSTOP), 0);
+	signal(SIGALRM, interrupt);
+	assert_int_equal(setitimer(ITIMER_REAL, &often, NULL), 0);
+	assert_int_equal(vp_guard_detach(&guard), 0);
+	assert_int_equal(setitimer(ITIMER_REAL, &never, NULL), 0);
+	signal(SIGALRM, SIG_DFL);
+	assert_int_equal(vp_guard_end(&guard), 0);
+	close(guard.fd);
+	assert_int_equal(holder(), guard.pid);
+	assert_int_equal(kill(guard.pid, SIGTERM), 0);
+	wait_until_gone(&guard);
+}
+
+/* It was detached when it went on, by a caller that had been told that it was not. */
+static void guard_that_is_stuck_is_not_detached(void **state)
+{
+	struct vp_guard guard = guard_of(60000);
+
+	(void)state;
+	assert_int_equal(kill(guard.pid, SIGSTOP), 0);
+	assert_int_equal(vp_guard_detach(&guard), -EBUSY);
+	assert_int_equal(vp_guard_check(&guard), 0);
+	assert_int_equal(kill(guard.pid, SIGCONT), 0);
+	assert_true(ready(&guard, 20000));
+	/* What it answers now is no end of it. */
+	assert_int_equal(vp_guard_check(&guard), 0);
+	assert_int_equal(vp_guard_end(&guard), 0);
+	wait_until_gone(&guard);
+	close(guard.fd);
+}
+
+static unsigned int clones;
+
+static bool fail_second_clone(long number, const long *args, long *ret)
+{
+	(void)args;
+	if (number != SYS_clone || ++clones != 2)
+		return false;
+	errno = EAGAIN;
+	*ret = -1;
+	return true;
+}
+
+/* That was -ESRCH, as if it had been killed. */
+static void guard_that_cannot_be_started_says_why(void **state)
+{
+	const struct vp_guard_task task = {
+		.fds = fds, .quiesce = -1, .node = node, .id = ID, .timeout_ms = 60000,
+	};
+	struct vp_guard guard;
+
+	(void)state;
+	clones = 0;
+	syscall_hook = fail_second_clone;
+	assert_int_equal(vp_guard_start(ctx, &task, &guard), -EAGAIN);
+	syscall_hook = NULL;
+	assert_int_equal(holder(), 0);
+}
+
 static void guard_is_nobodys_child(void **state)
 {
 	struct vp_guard guard = guard_of(60000);
@@ -270,6 +351,9 @@ int main(void)
 		t(guard_ignores_other_signals),
 		t(guard_that_was_killed_is_known),
 		t(detached_guard_stays_until_its_time),
+		t(signals_do_not_end_a_detach),
+		t(guard_that_is_stuck_is_not_detached),
+		t(guard_that_cannot_be_started_says_why),
 		t(guard_is_nobodys_child),
 		t(one_region_has_one_guard),
 		t(guard_resumes_the_driver),
