@@ -367,23 +367,20 @@ static int read_dax(struct reader *rd, struct virtpmem_dax *dax)
 	return add_records(rd, VIRTPMEM_BAD_DAX, name, &set, size);
 }
 
-static int read_dax_devices(struct reader *rd)
+static int read_dax_devices(struct reader *rd, const struct virtpmem_namespace *namespaces)
 {
-	struct virtpmem_dax *dax;
-	unsigned int count;
+	struct virtpmem_dax *list, *dax;
 	int r;
 
 	if (!rd->physical.count)
 		return 0;
-	r = virtpmem_region_get_dax_count(rd->region, &count);
+	r = vp_dax_read(rd->region, namespaces, &list);
 	if (r < 0)
 		return miss_file(rd, "DAX devices", r);
-	virtpmem_dax_foreach(rd->region, dax) {
+	for (dax = list; !r && dax; dax = virtpmem_dax_get_next(dax))
 		r = read_dax(rd, dax);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	vp_dax_free(list);
+	return r;
 }
 
 /* ------------------------------------------------------------------ all */
@@ -402,24 +399,26 @@ static int is_lost(struct virtpmem_region *region)
 	return !strcmp(reason, VIRTIO_PMEM_REASON_GONE);
 }
 
+/* The region's own list can be of long ago. */
 static int read_devices(struct reader *rd)
 {
-	struct virtpmem_namespace *ns;
+	struct virtpmem_namespace *list, *ns;
 	int r;
 
-	r = vp_namespaces_get(rd->region, &ns);
+	r = vp_namespaces_read(rd->region, &list);
 	if (r < 0)
 		return miss_file(rd, "namespaces", r);
-	for (; ns; ns = ns->next) {
+	for (ns = list; r >= 0 && ns; ns = ns->next) {
 		r = read_namespace(rd, ns);
 		if (r >= 0 && ns->unsure)
 			r = miss(rd, "what %s is made into cannot be told", ns->devname);
 		else if (r >= 0 && ns->blockdir)
 			r = read_disk(rd, ns, r > 0);
-		if (r < 0)
-			return r;
 	}
-	return read_dax_devices(rd);
+	if (r >= 0)
+		r = read_dax_devices(rd, list);
+	vp_namespaces_free(list);
+	return r;
 }
 
 static int read_all(struct reader *rd)

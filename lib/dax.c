@@ -84,14 +84,15 @@ static int list_entry(const char *name, void *data)
 	return dax->devname && dax->ns && dax->dir ? 0 : -ENOMEM;
 }
 
-static int read_list(struct virtpmem_region *region, struct virtpmem_dax **ret)
+/* Those of @namespaces, as they are now. */
+int vp_dax_read(struct virtpmem_region *region, const struct virtpmem_namespace *namespaces,
+		struct virtpmem_dax **ret)
 {
 	struct listing listing = { .region = region };
-	struct virtpmem_namespace *ns;
-	int r;
+	const struct virtpmem_namespace *ns;
+	int r = 0;
 
-	r = vp_namespaces_get(region, &ns);
-	for (; !r && ns; ns = ns->next) {
+	for (ns = namespaces; !r && ns; ns = ns->next) {
 		if (!ns->daxdev)
 			continue;
 		listing.ns = ns;
@@ -110,10 +111,13 @@ static int read_list(struct virtpmem_region *region, struct virtpmem_dax **ret)
 
 static int get_list(struct virtpmem_region *region, struct virtpmem_dax **ret)
 {
+	struct virtpmem_namespace *namespaces;
 	int r;
 
 	if (!region->dax_read) {
-		r = read_list(region, &region->dax);
+		r = vp_namespaces_get(region, &namespaces);
+		if (!r)
+			r = vp_dax_read(region, namespaces, &region->dax);
 		if (r < 0)
 			return r;
 		region->dax_read = true;

@@ -19,6 +19,7 @@
 /* Owns what the facts point to. */
 struct collection {
 	struct vp_region_facts facts;
+	struct virtpmem_namespace *list;
 	struct vp_namespace_facts *namespaces;
 	struct vp_dimm_facts *dimms;
 	const char **mounts;
@@ -28,6 +29,7 @@ struct collection {
 
 static void collection_done(struct collection *c)
 {
+	vp_namespaces_free(c->list);
 	free(c->namespaces);
 	vp_dimms_free(c->dimms, c->facts.dimm_count);
 	free(c->mounts);
@@ -155,20 +157,23 @@ static int collect_namespace(struct virtpmem_namespace *ns, struct vp_namespace_
 	return r;
 }
 
+/* The region's own list can be of long ago. */
 static int collect_namespaces(struct virtpmem_region *region, struct collection *c)
 {
-	struct virtpmem_namespace *ns = NULL;
-	unsigned int count = 0;
+	struct virtpmem_namespace *ns;
+	size_t count = 0;
 	int r;
 
-	r = got(virtpmem_region_get_namespace_count(region, &count));
+	r = got(vp_namespaces_read(region, &c->list));
+	for (ns = c->list; ns; ns = ns->next)
+		count++;
 	if (r < 0 || !count)
 		return r;
 	c->namespaces = calloc(count, sizeof(*c->namespaces));
 	if (!c->namespaces)
 		return -ENOMEM;
 	c->facts.namespaces = c->namespaces;
-	virtpmem_namespace_foreach(region, ns) {
+	for (ns = c->list; ns; ns = ns->next) {
 		r = collect_namespace(ns, &c->namespaces[c->facts.namespace_count++]);
 		if (r < 0)
 			return r;

@@ -185,6 +185,8 @@ int vp_namespaces_read(struct virtpmem_region *region, struct virtpmem_namespace
 void vp_namespaces_free(struct virtpmem_namespace *ns);
 
 /* dax.c */
+int vp_dax_read(struct virtpmem_region *region, const struct virtpmem_namespace *namespaces,
+		struct virtpmem_dax **ret);
 void vp_dax_free(struct virtpmem_dax *dax);
 
 /* driver.c */

@@ -357,15 +357,37 @@ static void unwatch_files(struct vp_watch *watch)
 	watch->wd_count = 0;
 }
 
+/*
+ * A region's lists of namespaces and DAX devices are read once, and whoever was handed
+ * it may hold what is on them: another object of the region takes its place.
+ */
+static int renew_region(struct vp_watch *watch)
+{
+	struct virtpmem_region *region;
+	int r;
+
+	if (!watch->region->namespaces_read)
+		return 0;
+	r = virtpmem_region_copy(watch->region, watch->region->ctx, &region);
+	if (r < 0)
+		return r;
+	virtpmem_region_unref(watch->region);
+	watch->region = region;
+	return 0;
+}
+
 /* To be called again when the region's devices have changed, before the look. */
 int vp_watch_devices(struct vp_watch *watch)
 {
 	size_t i;
+	int r;
 
+	r = renew_region(watch);
+	if (r < 0)
+		return r;
 	unwatch_files(watch);
 	for (i = 0; i < VIRTPMEM_SETTING_COUNT; i++) {
-		int r = watch_file(watch, vp_setting_file((enum virtpmem_setting)i));
-
+		r = watch_file(watch, vp_setting_file((enum virtpmem_setting)i));
 		if (r < 0)
 			return r;
 	}

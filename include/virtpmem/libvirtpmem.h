@@ -531,7 +531,8 @@ int virtpmem_region_get_namespace_count(struct virtpmem_region *region, unsigned
  * @region: the region
  *
  * Namespaces that are only seeds (size 0) are left out. The list is read
- * when it is first asked for after a virtpmem_scan(). Where it cannot be
+ * when it is first asked for, and stays as long as this object of the region:
+ * virtpmem_scan() and virtpmem_region_copy() make others. Where it cannot be
  * read the reason is logged and NULL is returned.
  *
  * Returns: the namespace, owned by the region, or NULL if there is none.
@@ -684,7 +685,7 @@ int virtpmem_region_get_dax_count(struct virtpmem_region *region, unsigned int *
  * virtpmem_dax_get_first - the first DAX device of a region
  * @region: the region
  *
- * The list is read when it is first asked for after a virtpmem_scan(). Where
+ * The list is read, and stays, as that of virtpmem_namespace_get_first(). Where
  * it cannot be read the reason is logged and NULL is returned.
  *
  * Returns: the device, owned by the region, or NULL if there is none.
@@ -2408,7 +2409,9 @@ enum virtpmem_event_type virtpmem_event_get_type(const struct virtpmem_event *ev
  * @event: the event
  *
  * Name and path can be asked for also after it has been removed. It is on no
- * list: virtpmem_region_get_next() knows none after it.
+ * list: virtpmem_region_get_next() knows none after it. When the region's devices
+ * have changed, later events have another object of the same region, whose
+ * namespaces and DAX devices are those of then.
  *
  * Returns: the region, owned by the event; NULL for VIRTPMEM_EVENT_RESYNC.
  * Since: 0.1

@@ -153,14 +153,14 @@ static char *render(struct virtpmem_bad_ranges *ranges)
 }
 
 /* @missing: words that say what is missing; NULL if nothing is. */
-static void check(void **state, const char *region, const char *expected, const char *missing)
+static void check_region(struct virtpmem_region *region, const char *expected,
+			 const char *missing)
 {
 	struct virtpmem_bad_ranges *ranges = NULL;
 	const char *why;
 	char *text;
 
-	assert_int_equal(virtpmem_region_get_bad_ranges(testbed_region(*state, region), &ranges),
-			 0);
+	assert_int_equal(virtpmem_region_get_bad_ranges(region, &ranges), 0);
 	text = render(ranges);
 	assert_string_equal(text, expected);
 	free(text);
@@ -171,6 +171,11 @@ static void check(void **state, const char *region, const char *expected, const 
 	if (!missing && why)
 		fail_msg("missing: %s", why);
 	virtpmem_bad_ranges_unref(ranges);
+}
+
+static void check(void **state, const char *region, const char *expected, const char *missing)
+{
+	check_region(testbed_region(*state, region), expected, missing);
 }
 
 static void nothing_is_bad(void **state)
@@ -234,6 +239,39 @@ static void d3_block_device_on_a_pfn_counts_from_its_data(void **state)
 	check(state, "region1",
 	      "region region1 4194304 4096\nnamespace namespace1.0 4194304 4096\n"
 	      "block pmem1 0 4096\n", NULL);
+}
+
+/* Lists that were read when the devices were not there say nothing of them. */
+static void d3_devices_that_come_later_are_looked_at(void **state)
+{
+	static const struct {
+		const char *region, *list, *device, *away, *expected, *missing;
+	} table[] = {
+		{ "region0", PMEM0 "/badblocks", "region0/namespace0.0/block",
+		  "region0/namespace0.0/away",
+		  "block pmem0 4096 4096\n", DIFFER },
+		{ "region2", "region2/badblocks", "region2/dax2.0/dax2.0", "region2/dax2.0/away",
+		  "region region2 4194304 4096\nnamespace namespace2.0 4194304 4096\n"
+		  "dax dax2.0 0 4096\n", NULL },
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(table); i++) {
+		struct virtpmem_region *region = testbed_region(*state, table[i].region);
+		char *here = testbed_path(*state, table[i].device);
+		char *away = testbed_path(*state, table[i].away);
+		unsigned int count;
+
+		assert_int_equal(rename(here, away), 0);
+		assert_non_null(virtpmem_namespace_get_first(region));
+		assert_int_equal(virtpmem_region_get_dax_count(region, &count), 0);
+		check_region(region, "", NULL);
+		assert_int_equal(rename(away, here), 0);
+		testbed_write(*state, table[i].list, i ? "8192 8\n" : "8 8\n");
+		check_region(region, table[i].expected, table[i].missing);
+		free(here);
+		free(away);
+	}
 }
 
 static void d3_dax_device_counts_from_its_range(void **state)
@@ -430,6 +468,7 @@ int main(void)
 		t(d3_bad_metadata_is_no_difference),
 		t(d3_lists_that_are_not_whole_are_not_compared),
 		t(d3_block_device_on_a_pfn_counts_from_its_data),
+		t(d3_devices_that_come_later_are_looked_at),
 		t(d3_dax_device_counts_from_its_range),
 		t(d3_dax_device_of_two_ranges),
 		t(d3_blocks_in_sector_mode_cannot_be_told),

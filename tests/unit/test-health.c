@@ -291,14 +291,18 @@ static void remedies_of_devices_without_driver(void **state)
 
 /* ------------------------------------------------------ facts of a region */
 
-static void check_region(void **state, const char *name, uint64_t limit, const char *expected)
+static void check_now(struct virtpmem_region *region, uint64_t limit, const char *expected)
 {
-	struct virtpmem_region *region = testbed_region(*state, name);
 	struct virtpmem_health *health;
 
 	assert_int_equal(virtpmem_region_get_health(region, NULL, limit, &health), 0);
-	check(health, name, expected);
+	check(health, virtpmem_region_get_devname(region), expected);
 	virtpmem_health_unref(health);
+}
+
+static void check_region(void **state, const char *name, uint64_t limit, const char *expected)
+{
+	check_now(testbed_region(*state, name), limit, expected);
 }
 
 static void recorded_regions_of_ours(void **state)
@@ -352,6 +356,22 @@ static void facts_are_read_from_the_region(void **state)
 	}
 	testbed_remove(*state, "region0/namespace0.0/block");
 	check_region(state, "region0", 0, "non-critical namespace_disabled:non-critical");
+}
+
+/* As the event of a monitor gives it: nobody scans, and its own list stays. */
+static void namespaces_are_read_at_the_call(void **state)
+{
+	struct virtpmem_region *region = testbed_region(*state, "region0");
+
+	assert_non_null(virtpmem_namespace_get_first(region));
+	check_now(region, 0, "ok");
+	testbed_remove(*state, "region0/namespace0.0/block");
+	check_now(region, 0, "non-critical namespace_disabled:non-critical");
+	/* Nor does a snapshot that begins later take it for what is so now. */
+	assert_int_equal(virtpmem_region_snapshot_begin(region), 0);
+	check_now(region, 0, "non-critical namespace_disabled:non-critical");
+	virtpmem_region_snapshot_end(region);
+	assert_non_null(virtpmem_namespace_get_blockdev(virtpmem_namespace_get_first(region)));
 }
 
 static void what_the_driver_says_of_stalling_counts(void **state)
@@ -513,6 +533,7 @@ int main(void)
 		t(recorded_troubles, "troubles-6.1"),
 		t(recorded_troubles, "troubles-6.12"),
 		t(facts_are_read_from_the_region, "virtpmem-6.12"),
+		t(namespaces_are_read_at_the_call, "virtpmem-6.12"),
 		t(what_the_driver_says_of_stalling_counts, "virtpmem-6.12"),
 		t(slowest_percent_is_judged, "virtpmem-6.12"),
 		t(mounts_without_barriers_are_found_among_the_holders, "in-tree-6.12"),

@@ -299,6 +299,31 @@ static void d3_other_bad_ranges_are_told(void **state)
 	expect_nothing(monitor);
 }
 
+/* What somebody was handed before stays what it was. */
+static void u6_later_event_has_the_devices_of_then(void **state)
+{
+	_cleanup_virtpmem_monitor_unref_ struct virtpmem_monitor *monitor = monitor_of(*state);
+	_cleanup_virtpmem_event_unref_ struct virtpmem_event *before = NULL, *after = NULL;
+	struct virtpmem_namespace *then, *now;
+	struct virtpmem_region *region;
+
+	testbed_write(*state, POLICY, "report\n");
+	before = next(monitor, VIRTPMEM_EVENT_SETTING);
+	then = virtpmem_namespace_get_first(virtpmem_event_get_region(before));
+	assert_string_equal(virtpmem_namespace_get_blockdev(then), "pmem0");
+
+	testbed_uevent(*state, "region0/namespace0.0/block/pmem0", "remove");
+	testbed_remove(*state, "region0/namespace0.0/block");
+	testbed_write(*state, POLICY, "latch\n");
+	after = next(monitor, VIRTPMEM_EVENT_SETTING);
+	region = virtpmem_event_get_region(after);
+	now = virtpmem_namespace_get_first(region);
+	assert_null(virtpmem_namespace_get_blockdev(now));
+	assert_string_equal(virtpmem_region_get_path(region), "pci-0000:00:04.0");
+	assert_string_equal(virtpmem_namespace_get_blockdev(then), "pmem0");
+	expect_nothing(monitor);
+}
+
 static void region_that_comes_and_goes_is_told(void **state)
 {
 	_cleanup_virtpmem_monitor_unref_ struct virtpmem_monitor *monitor = NULL;
@@ -450,6 +475,7 @@ int main(void)
 		t(setting_that_is_written_is_told_without_a_uevent, "virtpmem-6.12"),
 		t(without_inotify_a_setting_is_told_with_the_next_event, "virtpmem-6.12"),
 		t(d3_other_bad_ranges_are_told, "in-tree-6.12"),
+		t(u6_later_event_has_the_devices_of_then, "virtpmem-6.12"),
 		t(region_that_comes_and_goes_is_told, "virtpmem-6.12"),
 		t(region_that_comes_and_goes_is_told, "in-tree-6.12"),
 		t(u6_other_device_with_the_same_name_is_another_region, "virtpmem-6.12"),
