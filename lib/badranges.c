@@ -39,11 +39,16 @@ struct virtpmem_bad_range {
 	bool whole;
 };
 
+/*
+ * @missing: what is not here, in words. @unread: that is also part of the lists of the
+ * region and of its block devices.
+ */
 struct virtpmem_bad_ranges {
 	unsigned int refs;
 	struct virtpmem_bad_range *first;
 	struct virtpmem_bad_range **end;
 	char *missing;
+	bool unread;
 };
 
 /*
@@ -84,6 +89,13 @@ static int miss_file(struct reader *rd, const char *what, int error)
 	else if (error == -EBADMSG)
 		why = "the file does not hold what it should";
 	return miss(rd, "%s: %s: %s", rd->region->devname, what, why);
+}
+
+/* The same of a list, or of what places one: more may be bad than the lists say. */
+static int miss_list(struct reader *rd, const char *what, int error)
+{
+	rd->result->unread = true;
+	return miss_file(rd, what, error);
 }
 
 static int add_record(struct reader *rd, enum virtpmem_bad_layer layer, const char *device,
@@ -135,9 +147,10 @@ static int read_list(struct reader *rd, const char *file, uint64_t size, struct 
 			vp_malformed(rd->region, file, "not a list of bad blocks");
 	}
 	if (r < 0)
-		return miss_file(rd, file, r);
+		return miss_list(rd, file, r);
 	if (cut) {
 		rd->cut = true;
+		rd->result->unread = true;
 		r = miss(rd, "%s/%s: the kernel has more than it shows", rd->region->devname, file);
 		if (r < 0)
 			return r;
@@ -156,7 +169,7 @@ static int read_region(struct reader *rd, uint64_t size)
 
 	r = read_list(rd, "badblocks", size, &set);
 	if (r == -EOPNOTSUPP)
-		return miss_file(rd, "badblocks", r);
+		return miss_list(rd, "badblocks", r);
 	if (!r)
 		r = add_records(rd, VIRTPMEM_BAD_REGION, region->devname, &set, size);
 	/* Nothing is bad: where that is does not matter. */
@@ -335,7 +348,7 @@ static int read_disk(struct reader *rd, const struct virtpmem_namespace *ns, boo
 		return r == -EOPNOTSUPP ? 0 : r;
 	r = read_sectors(rd, ns->blockdir, "size", &size);
 	if (r < 0)
-		return miss_file(rd, ns->blockdev, r);
+		return miss_list(rd, ns->blockdev, r);
 	r = vp_ranges_move(&all, 0, size, 0, &set);
 	if (!r)
 		r = add_records(rd, VIRTPMEM_BAD_BLOCK, ns->blockdev, &set, size);
@@ -479,6 +492,12 @@ VP_EXPORT struct virtpmem_bad_ranges *virtpmem_bad_ranges_unref(struct virtpmem_
 	free(ranges->missing);
 	free(ranges);
 	return NULL;
+}
+
+/* Whether more may be bad than the lists of the region and of its block devices say. */
+bool vp_bad_ranges_unread(const struct virtpmem_bad_ranges *ranges)
+{
+	return ranges->unread;
 }
 
 VP_EXPORT bool virtpmem_bad_ranges_is_complete(const struct virtpmem_bad_ranges *ranges)

@@ -2,9 +2,10 @@
 /*
  * Collecting the facts that a verdict is made from (health.h).
  *
- * What cannot be read is left out, and the rules take it for unknown; only a
- * region that has gone, or no memory, is an error. With a snapshot under way
- * nothing is read that was read before.
+ * What cannot be read is left out, and noted where it could make a verdict
+ * worse: the rules take it for unknown. Only a region that has gone, or no
+ * memory, is an error. With a snapshot under way nothing is read that was read
+ * before.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -45,26 +46,47 @@ static int got(int r)
 	return r == -ENOMEM || r == -ENODEV ? r : 0;
 }
 
+static void note_unread(struct collection *c, enum vp_unread what)
+{
+	c->facts.unread |= 1U << what;
+}
+
+/* The same of what is noted, unless there is no such thing. */
+static int got_or_note(struct collection *c, enum vp_unread what, int r)
+{
+	if (r < 0 && r != -EOPNOTSUPP)
+		note_unread(c, what);
+	return got(r);
+}
+
+static int collect_stalled(struct virtpmem_region *region, struct collection *c)
+{
+	struct vp_region_facts *f = &c->facts;
+	int age, r;
+
+	age = virtpmem_region_get_in_flight_us(region, &f->in_flight_us);
+	if (got(age) < 0)
+		return age;
+	r = virtpmem_region_get_stalled(region, &f->stalled);
+	if (!r)
+		return 0;
+	/* A driver that does not say. */
+	f->stalled = f->in_flight_us >= VIRTIO_PMEM_STALL_TIMEOUT_MS_DEFAULT * UINT64_C(1000);
+	return got_or_note(c, VP_UNREAD_STALLED, r == -EOPNOTSUPP ? age : r);
+}
+
 static int collect_engine(struct virtpmem_region *region, struct collection *c)
 {
 	struct vp_region_facts *f = &c->facts;
-	bool stalled;
 	int r;
 
 	r = got(virtpmem_region_get_state(region, &f->state));
 	if (r < 0)
 		return r;
 	f->has_state = r;
-	r = got(virtpmem_region_get_in_flight_us(region, &f->in_flight_us));
+	r = collect_stalled(region, c);
 	if (r >= 0)
-		r = got(virtpmem_region_get_stalled(region, &stalled));
-	if (r > 0)
-		f->stalled = stalled;
-	else	/* A driver that does not say. */
-		f->stalled = f->in_flight_us >=
-			     VIRTIO_PMEM_STALL_TIMEOUT_MS_DEFAULT * UINT64_C(1000);
-	if (r >= 0)
-		r = got(virtpmem_region_get_abi(region, &f->abi));
+		r = got_or_note(c, VP_UNREAD_ABI, virtpmem_region_get_abi(region, &f->abi));
 	if (r >= 0)
 		r = got(virtpmem_region_get_error_policy(region, &c->policy));
 	if (r >= 0 && f->has_state && f->state == VIRTPMEM_STATE_BROKEN)
@@ -135,14 +157,16 @@ static int collect_statistics(struct virtpmem_region *region, struct collection 
 		return -ENOMEM;
 	if (r < 0 || !f->latency_limit_us)
 		return r;
-	r = got(virtpmem_region_get_latency_histogram(region, &hist));
+	r = got_or_note(c, VP_UNREAD_LATENCY,
+			virtpmem_region_get_latency_histogram(region, &hist));
 	if (r > 0)
 		f->slow_percent_us = slow_percent(hist);
 	return r;
 }
 
-static int collect_namespace(struct virtpmem_namespace *ns, struct vp_namespace_facts *f)
+static int collect_namespace(struct virtpmem_namespace *ns, struct collection *c)
 {
+	struct vp_namespace_facts *f = &c->namespaces[c->facts.namespace_count++];
 	enum virtpmem_write_cache cache;
 	int r;
 
@@ -150,9 +174,12 @@ static int collect_namespace(struct virtpmem_namespace *ns, struct vp_namespace_
 	f->blockdev = ns->blockdev;
 	f->disabled = !ns->unsure && !ns->blockdev && !ns->daxdev;
 	r = got(virtpmem_namespace_get_mode(ns, &f->mode));
-	if (r < 0 || !ns->blockdev)
+	if (ns->unsure || f->mode == VIRTPMEM_MODE_UNKNOWN)
+		note_unread(c, VP_UNREAD_NAMESPACES);
+	/* In sector mode it says nothing of flushes. */
+	if (r < 0 || !ns->blockdev || f->mode == VIRTPMEM_MODE_SECTOR)
 		return r;
-	r = got(virtpmem_namespace_get_write_cache(ns, &cache));
+	r = got_or_note(c, VP_UNREAD_WRITE_CACHE, virtpmem_namespace_get_write_cache(ns, &cache));
 	f->write_through = r > 0 && cache == VIRTPMEM_WRITE_THROUGH;
 	return r;
 }
@@ -165,6 +192,8 @@ static int collect_namespaces(struct virtpmem_region *region, struct collection 
 	int r;
 
 	r = got(vp_namespaces_read(region, &c->list));
+	if (!r)
+		note_unread(c, VP_UNREAD_NAMESPACES);
 	for (ns = c->list; ns; ns = ns->next)
 		count++;
 	if (r < 0 || !count)
@@ -174,7 +203,7 @@ static int collect_namespaces(struct virtpmem_region *region, struct collection 
 		return -ENOMEM;
 	c->facts.namespaces = c->namespaces;
 	for (ns = c->list; ns; ns = ns->next) {
-		r = collect_namespace(ns, &c->namespaces[c->facts.namespace_count++]);
+		r = collect_namespace(ns, c);
 		if (r < 0)
 			return r;
 	}
@@ -190,11 +219,12 @@ static int collect_identity(struct virtpmem_region *region, struct collection *c
 	if (r >= 0)
 		r = got(virtpmem_region_get_type(region, &f->type));
 	if (r >= 0)
-		r = got(virtpmem_region_get_read_only(region, &f->read_only));
+		r = got_or_note(c, VP_UNREAD_READ_ONLY,
+				virtpmem_region_get_read_only(region, &f->read_only));
 	if (r >= 0)
 		r = got(virtpmem_region_get_flush_method(region, &f->method, NULL));
-	if (r > 0)
-		f->has_method = true;
+	if (!r)
+		note_unread(c, VP_UNREAD_METHOD);
 	return r;
 }
 
@@ -223,7 +253,8 @@ static int collect_bad_ranges(struct virtpmem_region *region, struct collection 
 	int r;
 
 	r = got(virtpmem_region_get_bad_ranges(region, &ranges));
-	f->bad_unknown = !r;
+	if (!r || (r > 0 && vp_bad_ranges_unread(ranges)))
+		note_unread(c, VP_UNREAD_BAD);
 	if (r <= 0)
 		return r;
 	count_bad(ranges, VIRTPMEM_BAD_REGION, f);

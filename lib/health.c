@@ -100,6 +100,11 @@ static bool is_virtio_pmem(const struct vp_region_facts *f)
 	return f->driver != VIRTPMEM_DRIVER_OTHER;
 }
 
+static bool is_unread(const struct vp_region_facts *f, enum vp_unread what)
+{
+	return f->unread & 1U << what;
+}
+
 static bool is_broken(const struct vp_region_facts *f)
 {
 	return f->has_state && f->state == VIRTPMEM_STATE_BROKEN;
@@ -217,7 +222,7 @@ static void check_method(const struct vp_region_facts *f, struct virtpmem_health
 {
 	struct virtpmem_reason *reason;
 
-	if (!f->has_method || f->method != VIRTPMEM_FLUSH_NONE ||
+	if (is_unread(f, VP_UNREAD_METHOD) || f->method != VIRTPMEM_FLUSH_NONE ||
 	    f->type == VIRTPMEM_REGION_VOLATILE || only_sector_mode(f))
 		return;
 	if (!is_virtio_pmem(f)) {
@@ -362,15 +367,34 @@ static void check_abi(const struct vp_region_facts *f, struct virtpmem_health *h
 		       "install the libvirtpmem that came with the driver");
 }
 
+static void add_incomplete(struct virtpmem_health *h, const char *what, const char *who)
+{
+	remedy(h, add(h, "incomplete", VIRTPMEM_HEALTH_UNKNOWN,
+		      "%s could not be read or understood", what),
+	       "see the errors; the %s may be newer or older than pmemctl", who);
+}
+
 /* What is not known is not "ok". */
 static void check_known(const struct vp_region_facts *f, struct virtpmem_health *h)
 {
+	static const char *const unread[][2] = {
+		[VP_UNREAD_ABI] = { "the revision of the driver's interface", "driver" },
+		[VP_UNREAD_STALLED] = { "whether the region is stalled", "driver" },
+		[VP_UNREAD_LATENCY] = { "how long the host's flushes take", "driver" },
+		[VP_UNREAD_READ_ONLY] = { "whether the region is read-only", "kernel" },
+		[VP_UNREAD_METHOD] = { "how the region can be flushed", "kernel" },
+		[VP_UNREAD_NAMESPACES] = { "what the region is made into", "kernel" },
+		[VP_UNREAD_WRITE_CACHE] = { "whether a block device drops its flushes", "kernel" },
+		[VP_UNREAD_BAD] = { "part of the lists of bad blocks", "kernel" },
+	};
+	unsigned int i;
+
 	if (f->driver == VIRTPMEM_DRIVER_VIRTPMEM &&
 	    (!f->has_state || f->state == VIRTPMEM_STATE_UNKNOWN || !f->has_stats))
-		remedy(h, add(h, "incomplete", VIRTPMEM_HEALTH_UNKNOWN,
-			      "the driver's state or its statistics could not be read or "
-			      "understood"),
-		       "see the errors; the driver may be newer or older than pmemctl");
+		add_incomplete(h, "the driver's state or its statistics", "driver");
+	for (i = 0; i < ARRAY_SIZE(unread); i++)
+		if (is_unread(f, (enum vp_unread)i))
+			add_incomplete(h, unread[i][0], unread[i][1]);
 	if (f->driver == VIRTPMEM_DRIVER_IN_TREE)
 		remedy(h, add(h, "no_statistics", VIRTPMEM_HEALTH_UNKNOWN,
 			      "the in-tree virtio_pmem keeps no statistics and has no states"),

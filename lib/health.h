@@ -39,13 +39,29 @@ struct vp_dimm_facts {
 	bool event;
 };
 
-/* What is not known is 0, false or NULL, unless a flag beside it says so. */
+/* What is there, could not be read or understood, and may be worse than what is known. */
+enum vp_unread {
+	VP_UNREAD_ABI,
+	VP_UNREAD_STALLED,
+	VP_UNREAD_LATENCY,
+	VP_UNREAD_READ_ONLY,
+	VP_UNREAD_METHOD,
+	VP_UNREAD_NAMESPACES,
+	VP_UNREAD_WRITE_CACHE,
+	VP_UNREAD_BAD,
+};
+
+/*
+ * What is not known is 0, false or NULL, unless a flag beside it says so. @unread: a bit
+ * for each of vp_unread.
+ */
 struct vp_region_facts {
 	const char *devname;
 	enum virtpmem_driver driver;
 	enum virtpmem_region_type type;
 	bool read_only;
 	unsigned int abi;
+	unsigned int unread;
 
 	bool has_state;
 	enum virtpmem_state state;
@@ -65,13 +81,11 @@ struct vp_region_facts {
 	uint64_t slow_percent_us;	/* what 99 of 100 host flushes stayed below; 0: unknown */
 	uint64_t latency_limit_us;	/* 0: none */
 
-	bool has_method;
 	enum virtpmem_flush_method method;
 
 	uint64_t bad_bytes;
 	size_t bad_count;
 	bool lost;
-	bool bad_unknown;
 
 	const struct vp_namespace_facts *namespaces;
 	size_t namespace_count;

@@ -184,6 +184,9 @@ int vp_namespaces_get(struct virtpmem_region *region, struct virtpmem_namespace 
 int vp_namespaces_read(struct virtpmem_region *region, struct virtpmem_namespace **ret);
 void vp_namespaces_free(struct virtpmem_namespace *ns);
 
+/* badranges.c */
+bool vp_bad_ranges_unread(const struct virtpmem_bad_ranges *ranges);
+
 /* dax.c */
 int vp_dax_read(struct virtpmem_region *region, const struct virtpmem_namespace *namespaces,
 		struct virtpmem_dax **ret);

@@ -18,13 +18,11 @@
 
 #define OURS \
 	.driver = VIRTPMEM_DRIVER_VIRTPMEM, .type = VIRTPMEM_REGION_PMEM, .abi = 1, \
-	.has_state = true, .policy = "latch", .has_stats = true, .has_method = true
+	.has_state = true, .policy = "latch", .has_stats = true
 #define HEALTHY		OURS, .state = VIRTPMEM_STATE_ACTIVE, .method = VIRTPMEM_FLUSH_DEEP
 #define BROKEN		OURS, .state = VIRTPMEM_STATE_BROKEN, .method = VIRTPMEM_FLUSH_DEEP
-#define IN_TREE		.driver = VIRTPMEM_DRIVER_IN_TREE, .type = VIRTPMEM_REGION_PMEM, \
-			.has_method = true
-#define OTHER		.driver = VIRTPMEM_DRIVER_OTHER, .type = VIRTPMEM_REGION_PMEM, \
-			.has_method = true
+#define IN_TREE		.driver = VIRTPMEM_DRIVER_IN_TREE, .type = VIRTPMEM_REGION_PMEM
+#define OTHER		.driver = VIRTPMEM_DRIVER_OTHER, .type = VIRTPMEM_REGION_PMEM
 
 static const struct vp_namespace_facts fsdax = {
 	.devname = "namespace0.0", .blockdev = "pmem0", .mode = VIRTPMEM_MODE_FSDAX,
@@ -43,6 +41,7 @@ static const struct vp_namespace_facts disabled = {
 static const char *const mounts[] = { "/data", "/more" };
 static const char *const without_driver[] = { "pci-0000:00:05.0", "virtio3" };
 
+#define BLOCK		"namespace0.0/block/pmem0"
 #define NS(ns_)		.namespaces = &(ns_), .namespace_count = 1
 #define OTHER_FLUSHED	OTHER, .method = VIRTPMEM_FLUSH_DEEP
 #define SILENT		.error = -EOPNOTSUPP
@@ -71,7 +70,8 @@ static const struct judgement {
 	  "non-critical host_flush_failed:non-critical" },
 	{ "failed flushes that were only reported",
 	  { .driver = VIRTPMEM_DRIVER_VIRTPMEM, .has_state = true, .has_stats = true,
-	    .state = VIRTPMEM_STATE_ACTIVE, .policy = "report", .failed_host_flushes = 3 },
+	    .state = VIRTPMEM_STATE_ACTIVE, .policy = "report", .failed_host_flushes = 3,
+	    .method = VIRTPMEM_FLUSH_DEEP },
 	  "critical host_flush_failed:critical" },
 	{ "failed flushes that were acknowledged",
 	  { HEALTHY, .failed_host_flushes = 2, .last_failure_ns = 7, .acknowledged_ns = 7 }, "ok" },
@@ -99,11 +99,12 @@ static const struct judgement {
 	  "critical no_flush_method:critical no_statistics:unknown" },
 	{ "no way to flush another's", { OTHER },
 	  "unknown no_flush_method:unknown not_virtio_pmem:unknown" },
-	{ "volatile memory needs none", { .driver = VIRTPMEM_DRIVER_OTHER, .has_method = true,
+	{ "volatile memory needs none", { .driver = VIRTPMEM_DRIVER_OTHER,
 					  .type = VIRTPMEM_REGION_VOLATILE },
 	  "unknown not_virtio_pmem:unknown" },
-	{ "a method that could not be found out is not missed",
-	  { .driver = VIRTPMEM_DRIVER_OTHER }, "unknown not_virtio_pmem:unknown" },
+	{ "a method that could not be found out is not missed, but not known",
+	  { OTHER, .unread = 1 << VP_UNREAD_METHOD },
+	  "unknown incomplete:unknown not_virtio_pmem:unknown" },
 	{ "write through", { HEALTHY, NS(through) }, "critical write_through:critical" },
 	{ "write through elsewhere is not judged", { OTHER, .method = VIRTPMEM_FLUSH_NOT_NEEDED,
 						     NS(through) },
@@ -140,13 +141,20 @@ static const struct judgement {
 	{ "read-only", { HEALTHY, .read_only = true }, "non-critical read_only:non-critical" },
 	{ "a newer driver", { .driver = VIRTPMEM_DRIVER_VIRTPMEM, .has_state = true,
 			      .state = VIRTPMEM_STATE_ACTIVE, .has_stats = true,
-			      .abi = VIRTIO_PMEM_ABI + 1 }, "unknown driver_newer:unknown" },
+			      .method = VIRTPMEM_FLUSH_DEEP, .abi = VIRTIO_PMEM_ABI + 1 }, "unknown driver_newer:unknown" },
 	{ "a state that nobody knows", { OURS, .state = VIRTPMEM_STATE_UNKNOWN,
 					 .method = VIRTPMEM_FLUSH_DEEP },
 	  "unknown incomplete:unknown" },
 	{ "without statistics of ours", { .driver = VIRTPMEM_DRIVER_VIRTPMEM, .has_state = true,
-					  .state = VIRTPMEM_STATE_ACTIVE },
+					  .state = VIRTPMEM_STATE_ACTIVE,
+					  .method = VIRTPMEM_FLUSH_DEEP },
 	  "unknown incomplete:unknown" },
+	{ "each thing that could not be read",
+	  { HEALTHY, .unread = 1 << VP_UNREAD_STALLED | 1 << VP_UNREAD_BAD },
+	  "unknown incomplete:unknown incomplete:unknown" },
+	{ "what is known is worse than what is not",
+	  { HEALTHY, NS(through), .unread = 1 << VP_UNREAD_BAD },
+	  "critical write_through:critical incomplete:unknown" },
 	{ "DIMMs that are well", { OTHER_FLUSHED, DIMMS({ .devname = "nmem0" },
 						       { SILENT, .devname = "nmem1" }) },
 	  "unknown not_virtio_pmem:unknown" },
@@ -331,6 +339,7 @@ static void facts_are_read_from_the_region(void **state)
 		{ "region0/virtio_pmem/state", "quiesced\n",
 		  "non-critical not_active:non-critical" },
 		{ "region0/virtio_pmem/in_flight_us", "31000000\n", "critical stalled:critical" },
+		{ "region0/virtio_pmem/in_flight_us", "banana\n", "unknown incomplete:unknown" },
 		{ "region0/virtio_pmem/abi", "2\n", "unknown driver_newer:unknown" },
 		{ "region0/virtio_pmem/flush_stats", "1 2\n", "unknown incomplete:unknown" },
 		{ "region0/read_only", "1\n", "non-critical read_only:non-critical" },
@@ -358,6 +367,76 @@ static void facts_are_read_from_the_region(void **state)
 	check_region(state, "region0", 0, "non-critical namespace_disabled:non-critical");
 }
 
+/* Each file alone, in a region that is well otherwise. */
+static void u3_what_cannot_be_read_is_not_ok(void **state)
+{
+	static const struct {
+		const char *file, *text, *what;
+	} table[] = {
+		{ "region0/badblocks", "banana\n", "lists of bad blocks" },
+		{ "region0/badblocks", "8", "lists of bad blocks" },
+		{ "region0/" BLOCK "/badblocks", "banana\n", "lists of bad blocks" },
+		{ "region0/" BLOCK "/queue/write_cache", "banana\n", "drops its flushes" },
+		{ "region0/namespace0.0/holder", "banana\n", "is made into" },
+		{ "region0/namespace0.0/mode", "banana\n", "is made into" },
+		{ "region0/deep_flush", "banana\n", "can be flushed" },
+		{ "region0/deep_flush", "", "can be flushed" },
+		{ "region0/read_only", "banana\n", "read-only" },
+		{ "region0/virtio_pmem/abi", "banana\n", "the driver's interface" },
+		{ "region0/virtio_pmem/" VIRTIO_PMEM_ATTR_STALLED, "banana\n", "is stalled" },
+	};
+	struct virtpmem_health *health;
+	struct virtpmem_region *region;
+	size_t i;
+
+	testbed_write(*state, "region0/virtio_pmem/" VIRTIO_PMEM_ATTR_STALLED, "0\n");
+	check_region(state, "region0", 0, "ok");
+	for (i = 0; i < ARRAY_SIZE(table); i++) {
+		char *before = testbed_read(*state, table[i].file);
+		const char *text;
+
+		testbed_write(*state, table[i].file, table[i].text);
+		region = testbed_region(*state, "region0");
+		assert_int_equal(virtpmem_region_get_health(region, NULL, 0, &health), 0);
+		check(health, table[i].file, "unknown incomplete:unknown");
+		text = virtpmem_reason_get_text(virtpmem_reason_get_first(health));
+		if (!strstr(text, table[i].what))
+			fail_msg("\"%s\" does not say \"%s\"", text, table[i].what);
+		virtpmem_health_unref(health);
+		testbed_write(*state, table[i].file, before);
+		free(before);
+	}
+	testbed_remove(*state, "region0/badblocks");
+	check_region(state, "region0", 0, "unknown incomplete:unknown");
+}
+
+/* Where the kernel has no such file there is nothing to know. */
+static void what_is_not_there_is_not_missed(void **state)
+{
+	testbed_remove(*state, "region0/" BLOCK "/badblocks");
+	testbed_remove(*state, "region0/" BLOCK "/queue/write_cache");
+	testbed_write(*state, "region0/virtio_pmem/" VIRTIO_PMEM_ATTR_STALLED, "0\n");
+	testbed_write(*state, "region0/virtio_pmem/in_flight_us", "banana\n");
+	check_region(state, "region0", 0, "ok");
+	/* In sector mode it is not what decides. */
+	testbed_write(*state, "region3/btt3.0/block/pmem3s/queue/write_cache", "banana\n");
+	check_region(state, "region3", 0, "ok");
+}
+
+/* Where a bad block lies in what is on top needs root, or cannot be told at all. */
+static void bad_blocks_that_cannot_be_placed_are_known(void **state)
+{
+	testbed_write(*state, "region0/badblocks", "8 8\n");
+	testbed_write(*state, "region0/" BLOCK "/badblocks", "16 8\n");
+	testbed_mkdir(*state, "region0/" BLOCK "/holders");
+	testbed_mkdir(*state, "region0/" BLOCK "/holders/dm-7");
+	check_region(state, "region0", 0, "critical bad_ranges:critical");
+	testbed_chmod(*state, "region0/resource", 0);
+	testbed_drop_root();
+	check_region(state, "region0", 0, "critical bad_ranges:critical");
+	testbed_regain_root();
+}
+
 /* As the event of a monitor gives it: nobody scans, and its own list stays. */
 static void namespaces_are_read_at_the_call(void **state)
 {
@@ -381,6 +460,8 @@ static void what_the_driver_says_of_stalling_counts(void **state)
 	check_region(state, "region0", 0, "ok");
 	testbed_write(*state, "region0/virtio_pmem/" VIRTIO_PMEM_ATTR_STALLED, "1\n");
 	check_region(state, "region0", 0, "critical stalled:critical");
+	testbed_write(*state, "region0/virtio_pmem/" VIRTIO_PMEM_ATTR_STALLED, "banana\n");
+	check_region(state, "region0", 0, "critical stalled:critical incomplete:unknown");
 }
 
 /* region0 broke, region1 is stalled, region2 quiesced; region3 is in order. */
@@ -409,6 +490,9 @@ static void slowest_percent_is_judged(void **state)
 	strstr(line, " 2")[1] = '1';
 	testbed_write(*state, "region0/virtio_pmem/flush_latency", line);
 	check_region(state, "region0", 1, "ok");
+	testbed_write(*state, "region0/virtio_pmem/flush_latency", "banana\n");
+	check_region(state, "region0", 1, "unknown incomplete:unknown");
+	check_region(state, "region0", 0, "ok");
 }
 
 static void mounts_without_barriers_are_found_among_the_holders(void **state)
@@ -533,6 +617,9 @@ int main(void)
 		t(recorded_troubles, "troubles-6.1"),
 		t(recorded_troubles, "troubles-6.12"),
 		t(facts_are_read_from_the_region, "virtpmem-6.12"),
+		t(u3_what_cannot_be_read_is_not_ok, "virtpmem-6.12"),
+		t(what_is_not_there_is_not_missed, "virtpmem-6.12"),
+		t(bad_blocks_that_cannot_be_placed_are_known, "virtpmem-6.12"),
 		t(namespaces_are_read_at_the_call, "virtpmem-6.12"),
 		t(what_the_driver_says_of_stalling_counts, "virtpmem-6.12"),
 		t(slowest_percent_is_judged, "virtpmem-6.12"),
