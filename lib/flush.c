@@ -91,19 +91,13 @@ check_cache:
 /* Keeps the first namespace's reason, or its error if no other one is better. */
 static int plan_block(struct virtpmem_region *region, struct plan *plan)
 {
-	struct virtpmem_namespace *ns = NULL;
+	struct virtpmem_namespace *ns;
 	int r, error = 0;
 
-	/* In a snapshot the region's own list is as good. */
-	if (region->snapshot)
-		r = vp_namespaces_get(region, &ns);
-	else
-		r = vp_namespaces_read(region, &plan->namespaces);
+	r = vp_namespaces_read(region, &plan->namespaces);
 	if (r < 0)
 		return r;
-	if (plan->namespaces)
-		ns = plan->namespaces;
-	for (; ns; ns = ns->next) {
+	for (ns = plan->namespaces; ns; ns = ns->next) {
 		char *reason = NULL;
 
 		r = namespace_flushes(ns, &reason);

@@ -453,6 +453,18 @@ static void namespaces_are_read_at_the_call(void **state)
 	assert_non_null(virtpmem_namespace_get_blockdev(virtpmem_namespace_get_first(region)));
 }
 
+/* So is the way to flush, where it goes through a block device. */
+static void method_is_by_the_namespaces_at_the_call(void **state)
+{
+	struct virtpmem_region *region = testbed_region(*state, "region0");
+
+	assert_non_null(virtpmem_namespace_get_first(region));
+	testbed_remove(*state, "region0/namespace0.0/block");
+	assert_int_equal(virtpmem_region_snapshot_begin(region), 0);
+	check_now(region, 0, "critical no_flush_method:critical namespace_disabled:non-critical "
+		  "no_statistics:unknown");
+}
+
 static void what_the_driver_says_of_stalling_counts(void **state)
 {
 	testbed_write(*state, "region0/virtio_pmem/" VIRTIO_PMEM_ATTR_STALLED, "0\n");
@@ -621,6 +633,7 @@ int main(void)
 		t(what_is_not_there_is_not_missed, "virtpmem-6.12"),
 		t(bad_blocks_that_cannot_be_placed_are_known, "virtpmem-6.12"),
 		t(namespaces_are_read_at_the_call, "virtpmem-6.12"),
+		t(method_is_by_the_namespaces_at_the_call, "in-tree-6.12"),
 		t(what_the_driver_says_of_stalling_counts, "virtpmem-6.12"),
 		t(slowest_percent_is_judged, "virtpmem-6.12"),
 		t(mounts_without_barriers_are_found_among_the_holders, "in-tree-6.12"),
