@@ -184,6 +184,23 @@ static int collect_namespace(struct virtpmem_namespace *ns, struct collection *c
 	return r;
 }
 
+/* Without it our driver cannot see that BTT may not sleep. Not known: it is taken to be there. */
+static int collect_preempt_count(struct virtpmem_region *region, struct collection *c)
+{
+	struct vp_region_facts *f = &c->facts;
+	bool sector = false;
+	size_t i;
+	int r;
+
+	for (i = 0; i < f->namespace_count; i++)
+		sector |= f->namespaces[i].mode == VIRTPMEM_MODE_SECTOR;
+	if (!sector || f->driver != VIRTPMEM_DRIVER_VIRTPMEM)
+		return 0;
+	r = vp_kernel_config(region->ctx, "CONFIG_PREEMPT_COUNT");
+	f->no_preempt_count = !r;
+	return r == -ENOMEM ? r : 0;
+}
+
 /* The region's own list can be of long ago. */
 static int collect_namespaces(struct virtpmem_region *region, struct collection *c)
 {
@@ -207,7 +224,7 @@ static int collect_namespaces(struct virtpmem_region *region, struct collection 
 		if (r < 0)
 			return r;
 	}
-	return 0;
+	return collect_preempt_count(region, c);
 }
 
 static int collect_identity(struct virtpmem_region *region, struct collection *c)

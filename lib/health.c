@@ -270,15 +270,18 @@ static void check_barriers(const struct vp_region_facts *f, struct virtpmem_heal
 
 static void check_sector_mode(const struct vp_region_facts *f, struct virtpmem_health *h)
 {
+	bool in_tree = f->driver == VIRTPMEM_DRIVER_IN_TREE;
 	size_t i;
 
-	for (i = 0; f->driver == VIRTPMEM_DRIVER_IN_TREE && i < f->namespace_count; i++)
+	for (i = 0; (in_tree || f->no_preempt_count) && i < f->namespace_count; i++)
 		if (f->namespaces[i].mode == VIRTPMEM_MODE_SECTOR)
 			remedy(h, add(h, "sector_mode_sleeps", VIRTPMEM_HEALTH_CRITICAL,
-				      "%s is in sector mode, where the in-tree virtio_pmem sleeps "
-				      "under a spinlock and can hang or crash the machine",
-				      f->namespaces[i].devname),
-			       "load this project's driver, or use another mode");
+				      "%s is in sector mode, where %s sleeps under a spinlock and "
+				      "can hang or crash the machine", f->namespaces[i].devname,
+				      in_tree ? "the in-tree virtio_pmem" :
+				      "virtio_pmem on a kernel without CONFIG_PREEMPT_COUNT"),
+			       "%s, or use another mode", in_tree ? "load this project's driver" :
+			       "boot a kernel with CONFIG_PREEMPT_COUNT");
 }
 
 static void check_active(const struct vp_region_facts *f, struct virtpmem_health *h)

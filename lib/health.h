@@ -89,6 +89,7 @@ struct vp_region_facts {
 
 	const struct vp_namespace_facts *namespaces;
 	size_t namespace_count;
+	bool no_preempt_count;		/* where our driver would need it */
 	const char *const *no_barriers;	/* mount points */
 	size_t no_barrier_count;
 

@@ -112,6 +112,9 @@ static const struct judgement {
 	{ "mounted without barriers", { HEALTHY, .no_barriers = mounts, .no_barrier_count = 2 },
 	  "critical no_barriers:critical no_barriers:critical" },
 	{ "sector mode on ours", { OURS, .state = VIRTPMEM_STATE_ACTIVE, NS(sector) }, "ok" },
+	{ "sector mode on ours where preemption is not counted",
+	  { OURS, .state = VIRTPMEM_STATE_ACTIVE, NS(sector), .no_preempt_count = true },
+	  "critical sector_mode_sleeps:critical" },
 	{ "sector mode on the in-tree driver", { IN_TREE, NS(sector) },
 	  "critical sector_mode_sleeps:critical no_statistics:unknown" },
 	{ "quiesced", { OURS, .state = VIRTPMEM_STATE_QUIESCED, .method = VIRTPMEM_FLUSH_DEEP },
@@ -328,6 +331,33 @@ static void recorded_regions_of_the_in_tree_driver(void **state)
 		     "critical no_flush_method:critical no_statistics:unknown");
 	check_region(state, "region3", 0,
 		     "critical sector_mode_sleeps:critical no_statistics:unknown");
+}
+
+/* region3 is in sector mode, on our driver. */
+static void sector_mode_is_judged_by_the_kernels_configuration(void **state)
+{
+	static const struct {
+		const char *config, *expected;
+	} table[] = {
+		{ "CONFIG_PREEMPT_COUNT=y\n", "ok" },
+		{ "# CONFIG_PREEMPT_COUNT is not set\n", "critical sector_mode_sleeps:critical" },
+		{ "CONFIG_PREEMPT_NONE=y\n", "critical sector_mode_sleeps:critical" },
+	};
+	char *boot = testbed_path(*state, "boot"), file[128];
+	struct utsname name;
+	size_t i;
+
+	testbed_ctx(*state)->boot = boot;
+	check_region(state, "region3", 0, "ok");
+	testbed_mkdir(*state, "boot");
+	assert_int_equal(uname(&name), 0);
+	snprintf(file, sizeof(file), "config-%s", name.release);
+	for (i = 0; i < ARRAY_SIZE(table); i++) {
+		testbed_write_in(*state, "boot", file, table[i].config);
+		check_region(state, "region3", 0, table[i].expected);
+		check_region(state, "region0", 0, "ok");
+	}
+	free(boot);
 }
 
 static void facts_are_read_from_the_region(void **state)
@@ -615,7 +645,19 @@ static void names_of_levels(void **state)
 	assert_string_equal(virtpmem_health_level_name((enum virtpmem_health_level)99), "unknown");
 }
 
-#define t(fn_, fixture_)	testbed_test(#fn_, fn_, fixture_)
+/* What the kernel of this machine was configured with is nothing to the recordings. */
+static int setup(void **state)
+{
+	testbed_setup(state);
+	testbed_ctx(*state)->boot = "/nonexistent";
+	return 0;
+}
+
+#define t(fn_, fixture_) \
+	{ \
+		.name = #fn_, .test_func = (fn_), .setup_func = setup, \
+		.teardown_func = testbed_teardown, .initial_state = (void *)(uintptr_t)(fixture_), \
+	}
 
 int main(void)
 {
@@ -628,6 +670,7 @@ int main(void)
 		t(recorded_regions_of_the_in_tree_driver, "in-tree-6.12"),
 		t(recorded_troubles, "troubles-6.1"),
 		t(recorded_troubles, "troubles-6.12"),
+		t(sector_mode_is_judged_by_the_kernels_configuration, "virtpmem-6.12"),
 		t(facts_are_read_from_the_region, "virtpmem-6.12"),
 		t(u3_what_cannot_be_read_is_not_ok, "virtpmem-6.12"),
 		t(what_is_not_there_is_not_missed, "virtpmem-6.12"),
