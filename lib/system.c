@@ -8,11 +8,16 @@
  *
  * A file system of a dead server must not stop us: files of other processes
  * are looked at without asking whoever serves them (AT_STATX_DONT_SYNC).
+ *
+ * A process is looked at thread by thread. Its first thread may have exited,
+ * and then shows nothing of what the others still have; each may have its own
+ * mounts and descriptors. What two threads share is read once.
  */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libmount.h>
+#include <linux/kcmp.h>
 #include <linux/loop.h>
 #include <search.h>
 #include <stdarg.h>
@@ -21,6 +26,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -384,6 +390,8 @@ static int read_loops(struct vp_system *sys)
 
 /* ----------------------------------------------------------- processes */
 
+#define PARTS		3		/* of what a thread has: see scan_thread() */
+
 /*
  * @seen: mount namespaces, and the roots in them, that have been read.
  * @files: what each mapped file is, so that a library that every process maps
@@ -391,7 +399,11 @@ static int read_loops(struct vp_system *sys)
  */
 struct scan {
 	struct vp_system *sys;
+	int procfd;
+	const char *who;		/* the process, in words */
 	pid_t pid;
+	pid_t tid;			/* one of its threads */
+	pid_t last[PARTS];		/* the last one whose part was read; 0: none */
 	size_t first_open;		/* of this process */
 	char **seen;
 	size_t seen_count;
@@ -458,13 +470,13 @@ static int look_at(int dirfd, const char *path, mode_t *type, dev_t *rdev)
 	return 0;
 }
 
-static int scan_fds(struct scan *scan, int pidfd, const char *who)
+static int scan_fds(struct scan *scan, int dirfd)
 {
 	_cleanup_closedir_ DIR *dir = NULL;
 	const struct dirent *entry;
 	int fd, r;
 
-	fd = openat(pidfd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = openat(dirfd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		goto fail;
 	dir = fdopendir(fd);
@@ -482,18 +494,21 @@ static int scan_fds(struct scan *scan, int pidfd, const char *who)
 		if (!r)
 			r = note_open(scan, type, rdev, false);
 		else
-			r = miss_file(scan->sys, who, -r);
+			r = miss_file(scan->sys, scan->who, -r);
 		if (r < 0)
 			return r;
 	}
 	if (!errno)
 		return 0;
 fail:
-	return miss_file(scan->sys, who, errno);
+	return miss_file(scan->sys, scan->who, errno);
 }
 
-/* What a mapped file is; @range is the name of its mapping in map_files. */
-static int mapped_file_get(struct scan *scan, int pidfd, const char *key, const char *range,
+/*
+ * What a mapped file is; @range is the name of its mapping in map_files, which no directory
+ * in "task" has. That of a thread in /proc itself has it, though nobody lists it.
+ */
+static int mapped_file_get(struct scan *scan, const char *key, const char *range,
 			   const struct mapped_file **ret)
 {
 	struct mapped_file wanted = { .key = (char *)(uintptr_t)key }, *file;
@@ -506,11 +521,11 @@ static int mapped_file_get(struct scan *scan, int pidfd, const char *key, const 
 		*ret = *(struct mapped_file *const *)found;
 		return 0;
 	}
-	if (asprintf(&path, "map_files/%s", range) < 0) {
+	if (asprintf(&path, "%d/map_files/%s", (int)scan->tid, range) < 0) {
 		path = NULL;
 		return -ENOMEM;
 	}
-	r = look_at(pidfd, path, &wanted.type, &wanted.rdev);
+	r = look_at(scan->procfd, path, &wanted.type, &wanted.rdev);
 	if (r < 0)
 		return r;
 	file = malloc(sizeof(*file));
@@ -527,7 +542,7 @@ static int mapped_file_get(struct scan *scan, int pidfd, const char *key, const 
 }
 
 /* "7f00-7f10 rw-s 00000000 00:05 123   /dev/dax0.0" */
-static int scan_mapping(struct scan *scan, int pidfd, const char *who, char *line)
+static int scan_mapping(struct scan *scan, char *line)
 {
 	const struct mapped_file *file;
 	char *fields[5], *key, *save;
@@ -537,56 +552,64 @@ static int scan_mapping(struct scan *scan, int pidfd, const char *who, char *lin
 	for (i = 0; i < ARRAY_SIZE(fields); i++, line = NULL) {
 		fields[i] = strtok_r(line, " \n", &save);
 		if (!fields[i])
-			return vp_system_miss(scan->sys, "%s/maps makes no sense", who);
+			return vp_system_miss(scan->sys, "%s/maps makes no sense", scan->who);
 	}
 	if (!strcmp(fields[4], "0"))
 		return 0;
 	/* Nothing else is wanted of the line: join the two fields again. */
 	key = fields[3];
 	key[strlen(key)] = ' ';
-	r = mapped_file_get(scan, pidfd, key, fields[0], &file);
+	r = mapped_file_get(scan, key, fields[0], &file);
 	if (r < 0)
-		return miss_file(scan->sys, who, -r);
+		return miss_file(scan->sys, scan->who, -r);
 	return note_open(scan, file->type, file->rdev, true);
 }
 
-static int scan_maps(struct scan *scan, int pidfd, const char *who)
+static int scan_maps(struct scan *scan, int dirfd)
 {
 	_cleanup_free_ char *line = NULL;
 	size_t size = 0;
 	int fd, r = 0;
 	FILE *maps;
 
-	fd = openat(pidfd, "maps", O_RDONLY | O_CLOEXEC);
+	fd = openat(dirfd, "maps", O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return miss_file(scan->sys, who, errno);
+		return miss_file(scan->sys, scan->who, errno);
 	maps = fdopen(fd, "re");
 	if (!maps) {
 		close(fd);
 		return -ENOMEM;
 	}
 	while (r >= 0 && (errno = 0, getline(&line, &size, maps) > 0))
-		r = scan_mapping(scan, pidfd, who, line);
+		r = scan_mapping(scan, line);
 	if (r >= 0 && errno)
-		r = miss_file(scan->sys, who, errno);
+		r = miss_file(scan->sys, scan->who, errno);
 	fclose(maps);
 	return r;
 }
 
-/* 1 if the process has mounts that have not been read yet. */
-static int sees_other_mounts(struct scan *scan, int pidfd)
+/*
+ * 1 if a thread has mounts that have not been read yet. Seen from a changed root the names
+ * of others say little: that of the machine is "/" there, too.
+ */
+static int sees_other_mounts(struct scan *scan, int dirfd)
 {
 	_cleanup_free_ char *ns = NULL, *root = NULL, *key = NULL;
+	struct statx stx;
 	char **entry;
 	size_t i;
 	int r;
 
-	r = vp_link_read(pidfd, "ns/mnt", &ns);
+	r = vp_link_read(dirfd, "ns/mnt", &ns);
 	if (!r)
-		r = vp_link_read(pidfd, "root", &root);
+		r = vp_link_read(dirfd, "root", &root);
+	if (!r && statx(dirfd, "root", AT_STATX_DONT_SYNC, STATX_INO | STATX_MNT_ID, &stx) < 0)
+		r = -errno;
 	if (r < 0)
 		return r;
-	if (asprintf(&key, "%s %s", ns, root) < 0) {
+	if (asprintf(&key, "%s %u:%u %llu %llu %s", ns, stx.stx_dev_major, stx.stx_dev_minor,
+		     (unsigned long long)stx.stx_ino, (unsigned long long)stx.stx_mnt_id,
+		     root) < 0) {
 		key = NULL;
 		return -ENOMEM;
 	}
@@ -601,28 +624,77 @@ static int sees_other_mounts(struct scan *scan, int pidfd)
 	return 1;
 }
 
-static int scan_process(struct scan *scan, int procfd, const char *name)
+static int scan_mounts(struct scan *scan, int dirfd)
 {
-	_cleanup_free_ char *who = NULL;
-	_cleanup_close_ int pidfd = -1;
+	_cleanup_free_ char *thread = NULL;
+	int r = sees_other_mounts(scan, dirfd);
+
+	if (r <= 0)
+		return r < 0 ? miss_file(scan->sys, scan->who, -r) : 0;
+	if (asprintf(&thread, "%d/task/%d", (int)scan->pid, (int)scan->tid) < 0) {
+		thread = NULL;
+		return -ENOMEM;
+	}
+	return read_mounts(scan->sys, thread, scan->tid);
+}
+
+/*
+ * A part that is the same as that of the last thread whose part was read need not be read
+ * again. That thread is still alive then, and so was while it was looked at: one that had
+ * begun to exit has none. A kernel that cannot tell (no kcmp) has all of them read.
+ */
+static int scan_thread(struct scan *scan, int taskfd, const char *name)
+{
+	/* Who has the root in common has the mount namespace, too. */
+	static const struct {
+		int type;
+		int (*scan_fn)(struct scan *scan, int dirfd);
+	} parts[PARTS] = {
+		{ KCMP_FS, scan_mounts }, { KCMP_FILES, scan_fds }, { KCMP_VM, scan_maps },
+	};
+	_cleanup_close_ int fd = openat(taskfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	size_t i;
+	int r = 0;
+
+	if (fd < 0)
+		return miss_file(scan->sys, scan->who, errno);
+	for (i = 0; !r && i < PARTS; i++) {
+		if (scan->last[i] && !syscall(SYS_kcmp, scan->last[i], scan->tid, parts[i].type,
+					      0UL, 0UL))
+			continue;
+		scan->last[i] = scan->tid;
+		r = parts[i].scan_fn(scan, fd);
+	}
+	return r;
+}
+
+static int scan_process(struct scan *scan, const char *name)
+{
+	_cleanup_free_ char *who = NULL, *task = NULL;
+	_cleanup_closedir_ DIR *dir = NULL;
+	const struct dirent *entry;
+	unsigned int tid;
 	int r;
 
 	if (asprintf(&who, "%s/%s", scan->sys->ctx->proc, name) < 0) {
 		who = NULL;
 		return -ENOMEM;
 	}
-	pidfd = openat(procfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (pidfd < 0)
-		return miss_file(scan->sys, who, errno);
-	r = sees_other_mounts(scan, pidfd);
-	if (r < 0)
-		r = miss_file(scan->sys, who, -r);
-	else if (r > 0)
-		r = read_mounts(scan->sys, name, scan->pid);
-	if (!r)
-		r = scan_fds(scan, pidfd, who);
-	if (!r)
-		r = scan_maps(scan, pidfd, who);
+	if (asprintf(&task, "%s/task", who) < 0) {
+		task = NULL;
+		return -ENOMEM;
+	}
+	scan->who = who;
+	memset(scan->last, 0, sizeof(scan->last));
+	r = vp_system_opendir(scan->sys, task, &dir);
+	while (!r && dir && (errno = 0, (entry = readdir(dir)))) {
+		if (!vp_parse_id(entry->d_name, "", &tid))
+			continue;
+		scan->tid = (pid_t)tid;
+		r = scan_thread(scan, dirfd(dir), entry->d_name);
+	}
+	if (!r && dir && errno)
+		r = miss_file(scan->sys, task, errno);
 	return r;
 }
 
@@ -673,7 +745,8 @@ static int scan_processes(struct vp_system *sys, bool skip_self)
 	r = vp_system_opendir(sys, sys->ctx->proc, &dir);
 	if (!dir)
 		return r;
-	r = check_view(&scan, dirfd(dir));
+	scan.procfd = dirfd(dir);
+	r = check_view(&scan, scan.procfd);
 	while (r >= 0 && (errno = 0, (entry = readdir(dir)))) {
 		if (!vp_parse_id(entry->d_name, "", &pid))
 			continue;
@@ -681,7 +754,7 @@ static int scan_processes(struct vp_system *sys, bool skip_self)
 			continue;
 		scan.pid = (pid_t)pid;
 		scan.first_open = sys->open_count;
-		r = scan_process(&scan, dirfd(dir), entry->d_name);
+		r = scan_process(&scan, entry->d_name);
 	}
 	if (r >= 0 && errno)
 		r = miss_file(sys, sys->ctx->proc, errno);

@@ -1048,8 +1048,8 @@ enum virtpmem_holders_flags {
  *
  * What the caller may not see makes the snapshot incomplete; see
  * virtpmem_holders_is_complete(). Nobody can see descriptors that are on their
- * way through a socket, that only io_uring or one thread has, and users inside
- * the kernel that do not claim the device.
+ * way through a socket or that only io_uring has, and users inside the kernel
+ * that do not claim the device.
  *
  * Returns: 0; -EINVAL for an unknown flag; a negative errno.
  * Since: 0.1
@@ -1211,7 +1211,8 @@ dev_t virtpmem_holder_get_devno(const struct virtpmem_holder *holder);
  * @holder: the holder
  *
  * Returns: the process that has the device open or mapped; for a mount that is
- * not in the caller's mount namespace, one that has it; 0 otherwise.
+ * not in the caller's mount namespace, or not below its root, a process or
+ * thread that has it; 0 otherwise.
  * Since: 0.1
  */
 pid_t virtpmem_holder_get_pid(const struct virtpmem_holder *holder);

@@ -16,7 +16,7 @@
 static void lay_out(void)
 {
 	static const char *const dirs[] = {
-		"self", "1", "1/fd", "1/map_files",
+		"self", "1", "1/map_files", "1/task", "1/task/1", "1/task/1/fd",
 	};
 	size_t i;
 
@@ -51,7 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	laid_out = true;
 	take("self/mountinfo", &data, &size);
 	take("swaps", &data, &size);
-	take("1/maps", &data, &size);
+	take("1/task/1/maps", &data, &size);
 	check(!vp_system_read(fuzz_ctx(), false, &sys));
 	for (i = 0; i < sys.mount_count; i++)
 		check(sys.mounts[i].target && sys.mounts[i].options);

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import vm
 from guestcase import GuestCase, load_tests, until     # noqa: F401
 
 
@@ -11,8 +12,8 @@ class Holders(GuestCase):
 
     kernels = ("6.1", "6.12")
     programs = ("read-region", "mkfs.ext4", "mkfs.xfs", "dmsetup", "unshare", "losetup",
-                "mkswap", "swapon", "swapoff", "setpriv")
-    modules = ("loop", "dm-mod", "xfs")
+                "mkswap", "swapon", "swapoff", "setpriv", "hold-thread")
+    modules = ("loop", "dm-mod", "xfs", "overlay")
     # mkfs.xfs makes nothing that is smaller than 300 MiB. The files are sparse.
     size = "384M"
 
@@ -128,6 +129,45 @@ class Holders(GuestCase):
         self.holding("exec 7</dev/pmem0", "opened")
         [line] = self.holders()
         self.assertRegex(line, r"^open sleep on pmem0 pid \d+$")
+
+    def hold_in_thread(self, mode: str) -> vm.Job:
+        job = self.guest.start(["hold-thread", mode, "/dev/pmem0"], 100)
+        self.addCleanup(job.wait, 60, check=False)
+        self.addCleanup(job.kill)
+        until(lambda: b"ready" in job.output, "it is held")
+        return job
+
+    def test_d5_first_thread_has_exited(self) -> None:
+        """D5: what a process has is found after its first thread has exited."""
+        for mode, kind in (("open", "open"), ("mapped", "mapped")):
+            with self.subTest(mode=mode):
+                job = self.hold_in_thread(mode)
+                [pid] = self.guest.run("pidof hold-thread").stdout.split()
+                until(lambda p=pid: "State:\tZ" in self.guest.read(f"/proc/{p}/status"),
+                      "the first thread has exited")
+                self.assertEqual(self.holders(), [f"{kind} hold-thread on pmem0 pid {pid}"])
+                job.kill()
+                job.wait(check=False)
+                until(lambda: not self.holders(), "nobody holds it")
+
+    def test_d5_thread_with_its_own_descriptors(self) -> None:
+        """D5: a descriptor that only one thread of a process has is found."""
+        self.undo("true")
+        self.hold_in_thread("own")
+        [pid] = self.guest.run("pidof hold-thread").stdout.split()
+        self.assertEqual(self.holders(), [f"open hold-thread on pmem0 pid {pid}"])
+
+    def test_d5_from_a_changed_root(self) -> None:
+        """D5: from a chroot, the mounts of the machine are found, whose root is "/" as well."""
+        self.ext4()
+        self.undo("umount /mnt/root/sys /mnt/root/proc /mnt/root/dev; umount /mnt/root; "
+                  "umount /mnt/low; umount /mnt")
+        self.guest.run("mount -t tmpfs none /mnt && cd /mnt && mkdir low root up work && "
+                       "mount /dev/pmem0 low && modprobe overlay && mount -t overlay none -o "
+                       "lowerdir=/mnt/low:/,upperdir=up,workdir=work root && for d in proc sys "
+                       "dev; do mount --bind /$d root/$d; done")
+        out = self.guest.run("chroot /mnt/root read-region holders region0").stdout
+        self.assertEqual(out, "mount ext4 on pmem0 /mnt/low pid 1\n")
 
     def test_not_root(self) -> None:
         """Without the right to see everything the answer is not complete."""

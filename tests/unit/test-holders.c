@@ -13,10 +13,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <linux/kcmp.h>
+
 #include "private.h"
+#include "syscalls.h"
 
 /* ------------------------------------------------- what is not recorded */
 
@@ -24,6 +28,18 @@
 static const char *refused;
 static int refusal;
 static unsigned int claims;
+
+/* What all threads of a process have in common, as bits by KCMP_*; -1: that cannot be told. */
+static int in_common;
+
+static bool answer_kcmp(long number, const long args[6], long *ret)
+{
+	if (number != SYS_kcmp)
+		return false;
+	errno = ENOSYS;
+	*ret = in_common < 0 ? -1 : !(in_common & 1 << args[2]);
+	return true;
+}
 
 int __real_vp_open_node(const char *name, mode_t type, int flags, dev_t *devno);
 int __wrap_vp_open_node(const char *name, mode_t type, int flags, dev_t *devno);
@@ -58,6 +74,8 @@ static int setup(void **state)
 	testbed_ctx(tb)->proc = proc_dir;
 	refused = NULL;
 	claims = 0;
+	in_common = 1 << KCMP_FS | 1 << KCMP_FILES | 1 << KCMP_VM;
+	syscall_hook = answer_kcmp;
 	return 0;
 }
 
@@ -252,7 +270,20 @@ static void mount_in_another_root_of_the_same_namespace_is_seen(void **state)
 {
 	testbed_add_process(*state, "55", "mnt:[1]");
 	testbed_remove(*state, "proc/55/root");
-	testbed_symlink(*state, "/jail", "proc/55/root");
+	testbed_symlink(*state, "/usr", "proc/55/root");
+	testbed_write(*state, "proc/55/mountinfo",
+		      "90 1 259:0 / /inside rw - ext4 /dev/pmem0 rw\n");
+	check(state, "region0", "mount ext4 on pmem0 /inside pid 55\n");
+}
+
+/* For whoever has changed root, that of the machine is "/" as well. */
+static void root_of_the_same_name_is_another_root(void **state)
+{
+	testbed_add_process(*state, "55", "mnt:[1]");
+	testbed_remove(*state, "proc/self/root");
+	testbed_remove(*state, "proc/55/root");
+	testbed_symlink(*state, "ns", "proc/self/root");
+	testbed_symlink(*state, "ns", "proc/55/root");
 	testbed_write(*state, "proc/55/mountinfo",
 		      "90 1 259:0 / /inside rw - ext4 /dev/pmem0 rw\n");
 	check(state, "region0", "mount ext4 on pmem0 /inside pid 55\n");
@@ -511,6 +542,85 @@ static void process_that_has_the_dax_device_open(void **state)
 	testbed_symlink(*state, "/dev/dax2.0", "proc/55/fd/3");
 	testbed_write(*state, "proc/55/comm", "\033[2J\n");
 	check(state, "region2", "open ? on dax2.0 pid 55\n");
+}
+
+#define STACK4	"dm dm-0 on pmem4p1 /dev/mapper/lin\n  dm dm-1 on dm-0 /dev/mapper/top\n"
+
+/* Process 55 has pmem1 open; its thread 56 has pmem0 open, and pmem4 mapped. */
+static void add_thread(struct testbed *tb)
+{
+	testbed_add_process(tb, "55", "mnt:[1]");
+	testbed_symlink(tb, "/dev/pmem1", "proc/55/fd/3");
+	testbed_add_process(tb, "55/task/56", "mnt:[1]");
+	testbed_symlink(tb, "/dev/pmem0", "proc/55/task/56/fd/3");
+	testbed_write(tb, "proc/55/task/56/maps",
+		      "5000-6000 rw-s 00000000 00:05 998                        /dev/pmem4\n");
+	testbed_mkdir(tb, "proc/56");
+	testbed_mkdir(tb, "proc/56/map_files");
+	testbed_symlink(tb, "/dev/pmem4", "proc/56/map_files/5000-6000");
+}
+
+/* The first thread has neither links nor descriptors nor mappings any more. */
+static void d5_process_whose_first_thread_has_exited_is_seen(void **state)
+{
+	add_thread(*state);
+	testbed_remove(*state, "proc/55/ns/mnt");
+	testbed_remove(*state, "proc/55/root");
+	testbed_remove(*state, "proc/55/fd/3");
+	in_common = 0;
+	check(state, "region0", "open postgres on pmem0 pid 55\n");
+	check(state, "region1", "");
+	check(state, "region4", STACK4 "mapped postgres on pmem4 pid 55\n");
+}
+
+static void d5_thread_with_its_own_descriptors_is_seen(void **state)
+{
+	add_thread(*state);
+	in_common &= ~(1 << KCMP_FILES);
+	check(state, "region0", "open postgres on pmem0 pid 55\n");
+	check(state, "region1", "open postgres on pmem1 pid 55\n");
+}
+
+static void d5_thread_with_its_own_mounts_is_seen(void **state)
+{
+	add_thread(*state);
+	testbed_remove(*state, "proc/55/task/56/ns/mnt");
+	testbed_symlink(*state, "mnt:[2]", "proc/55/task/56/ns/mnt");
+	testbed_write(*state, "proc/55/task/56/mountinfo",
+		      "90 1 259:0 / /hidden rw - xfs /dev/pmem0 rw\n");
+	in_common = 0;
+	check(state, "region0",
+	      "mount xfs on pmem0 /hidden pid 56\nopen postgres on pmem0 pid 55\n");
+}
+
+/* What threads have in common is read once, from either: a process may have thousands. */
+static void what_threads_share_is_read_once(void **state)
+{
+	_cleanup_virtpmem_holders_unref_ struct virtpmem_holders *first = NULL, *second = NULL;
+
+	add_thread(*state);
+	first = get(state, "region0");
+	second = get(state, "region1");
+	assert_int_not_equal(!virtpmem_holder_get_first(first),
+			     !virtpmem_holder_get_first(second));
+}
+
+static void d5_threads_that_cannot_be_compared_are_all_read(void **state)
+{
+	add_thread(*state);
+	in_common = -1;
+	check(state, "region0", "open postgres on pmem0 pid 55\n");
+	check(state, "region1", "open postgres on pmem1 pid 55\n");
+	check(state, "region4", STACK4 "mapped postgres on pmem4 pid 55\n");
+}
+
+static void d5_thread_that_may_not_be_seen_is_missing(void **state)
+{
+	add_thread(*state);
+	in_common = 0;
+	testbed_chmod(*state, "proc/55/task/56/fd", 0);
+	testbed_drop_root();
+	check_missing(state, "region0", "", "/55 cannot be read: Permission denied");
 }
 
 static void process_that_goes_meanwhile_is_left_out(void **state)
@@ -789,6 +899,7 @@ int main(void)
 		t(mount_without_barriers_drops_flushes),
 		t(mount_in_another_namespace_has_a_process),
 		t(mount_in_another_root_of_the_same_namespace_is_seen),
+		t(root_of_the_same_name_is_another_root),
 		t(mount_that_several_namespaces_share_counts_once),
 		t(mount_of_btrfs_by_its_source),
 		t(mount_of_btrfs_by_its_second_device),
@@ -811,6 +922,12 @@ int main(void)
 		t(process_that_has_the_block_device_open),
 		t(process_that_has_the_dax_device_mapped),
 		t(process_that_has_the_dax_device_open),
+		t(d5_process_whose_first_thread_has_exited_is_seen),
+		t(d5_thread_with_its_own_descriptors_is_seen),
+		t(d5_thread_with_its_own_mounts_is_seen),
+		t(what_threads_share_is_read_once),
+		t(d5_threads_that_cannot_be_compared_are_all_read),
+		t(d5_thread_that_may_not_be_seen_is_missing),
 		t(process_that_goes_meanwhile_is_left_out),
 		t(dax_device_that_is_memory),
 		t(dax_device_that_is_mounted),

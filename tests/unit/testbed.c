@@ -267,12 +267,16 @@ void testbed_symlink_in(struct testbed *tb, const char *target, const char *dir,
 
 void testbed_add_process(struct testbed *tb, const char *pid, const char *ns)
 {
-	static const char *const dirs[] = { "", "ns", "fd", "map_files" };
-	char *dir = join("proc", pid);
+	static const char *const dirs[] = { "", "ns", "fd", "map_files", "task" };
+	char *dir = join("proc", pid), *tasks = join(dir, "task");
+	const char *name = strrchr(pid, '/') ? strrchr(pid, '/') + 1 : pid;
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(dirs); i++)
 		testbed_mkdir_in(tb, dir, dirs[i]);
+	/* Its first thread is the same directory. */
+	testbed_symlink_in(tb, "..", tasks, name);
+	free(tasks);
 	testbed_write_in(tb, dir, "comm", "postgres\n");
 	testbed_write_in(tb, dir, "maps", "");
 	testbed_symlink_in(tb, ns, dir, "ns/mnt");
@@ -407,6 +411,7 @@ bool testbed_statx(int dirfd, const char *path, struct statx *ret)
 	ret->stx_mode = (uint16_t)st.st_mode;
 	ret->stx_rdev_major = major(st.st_rdev);
 	ret->stx_rdev_minor = minor(st.st_rdev);
+	ret->stx_ino = st.st_ino;
 	return true;
 }
 

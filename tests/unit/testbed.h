@@ -64,7 +64,10 @@ void testbed_symlink_in(struct testbed *tb, const char *target, const char *dir,
  * points its context there.
  */
 void testbed_add_proc(struct testbed *tb);
-/* One more process, in the mount namespace @ns ("mnt:[1]" is that of the others). */
+/*
+ * One more process, in the mount namespace @ns ("mnt:[1]" is that of the others), with one
+ * thread. Another thread of process 55 is the process "55/task/56".
+ */
 void testbed_add_process(struct testbed *tb, const char *pid, const char *ns);
 /* What is mounted besides the root: lines of mountinfo. */
 void testbed_set_mounts(struct testbed *tb, const char *lines);

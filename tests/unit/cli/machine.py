@@ -150,6 +150,8 @@ class Machine:
         os.symlink('mnt:[1]', os.path.join(where, 'ns/mnt'))
         os.symlink('pid:[4026531836]', os.path.join(where, 'ns/pid'))
         os.symlink('/', os.path.join(where, 'root'))
+        os.mkdir(os.path.join(where, 'task'))
+        os.symlink('..', os.path.join(where, 'task', pid))
         for n, device in enumerate(opened):
             os.symlink(device, os.path.join(where, 'fd', str(n)))
         self.undo.append((where, os.path.join(self.tmp, 'nothing')))
