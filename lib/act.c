@@ -67,7 +67,9 @@ int vp_holder_words(const struct virtpmem_holder *holder, char **ret)
 		n = asprintf(ret, "the kernel uses %s as memory", device);
 		break;
 	case VIRTPMEM_HOLDER_UNKNOWN:
-		n = asprintf(ret, "%s is held by something unknown (%s)", device, name);
+		n = asprintf(ret, "%s is held by something that left no trace (%s): a file system "
+			     "that was unmounted lazily or while it was frozen, perhaps with an "
+			     "overlay on it, or a mount namespace without processes", device, name);
 		break;
 	default:
 		n = asprintf(ret, "%s (%s) is made of %s", name,

@@ -10,10 +10,14 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "act.h"
@@ -28,6 +32,7 @@ struct operation {
 	int *claims;
 	size_t claim_count;
 	char *device;
+	char *init_root;		/* of process 1 */
 };
 
 static void drop_claims(struct operation *op)
@@ -41,6 +46,7 @@ static void operation_done(struct operation *op)
 	drop_claims(op);
 	free(op->claims);
 	free(op->device);
+	free(op->init_root);
 	vp_closep(&op->lock);
 }
 
@@ -99,11 +105,47 @@ static int claim_all(struct operation *op)
 	return r;
 }
 
+/* The number of what is mounted, or of the device that something unknown holds; 0: not known. */
+static dev_t held_devno(const struct virtpmem_holder *holder)
+{
+	char node[NAME_MAX + sizeof("/dev/")];
+	struct stat st;
+
+	if (virtpmem_holder_get_kind(holder) == VIRTPMEM_HOLDER_MOUNT)
+		return virtpmem_holder_get_devno(holder);
+	snprintf(node, sizeof(node), "/dev/%s", virtpmem_holder_get_device(holder));
+	return !stat(node, &st) && S_ISBLK(st.st_mode) ? st.st_rdev : 0;
+}
+
+/*
+ * Whether the root at @path lies, or may lie, on what is mounted or held. Nothing but its
+ * own device says where a file system lies: the paths that an overlay was made with may
+ * be others by now, and its layers no longer mounted anywhere.
+ */
+static bool carries_root(const struct virtpmem_holder *holder, const char *path)
+{
+	bool is_mount = virtpmem_holder_get_kind(holder) == VIRTPMEM_HOLDER_MOUNT;
+	dev_t devno = held_devno(holder);
+	struct statfs fs;
+	struct stat st;
+
+	/* Whoever may not see the root does not see all mounts either, and is refused for that. */
+	if (stat(path, &st) < 0 || statfs(path, &fs) < 0)
+		return !is_mount;
+	if (!devno || st.st_dev == devno)
+		return true;
+	if (major(st.st_dev))
+		return false;
+	/* The mount of any other kind is in the tree, and is the root's own. */
+	if (is_mount)
+		return fs.f_type == OVERLAYFS_SUPER_MAGIC;
+	return fs.f_type != TMPFS_MAGIC && fs.f_type != RAMFS_MAGIC;
+}
+
 /* The machine stands on it, whatever the caller wants. */
 static const char *why_never(const struct operation *op, const struct virtpmem_holder *holder)
 {
-	_cleanup_free_ char *root = NULL;
-	struct stat st;
+	pid_t pid;
 
 	switch (virtpmem_holder_get_kind(holder)) {
 	case VIRTPMEM_HOLDER_SWAP:
@@ -111,14 +153,16 @@ static const char *why_never(const struct operation *op, const struct virtpmem_h
 	case VIRTPMEM_HOLDER_SYSTEM_RAM:
 		return "memory in use cannot be taken away";
 	case VIRTPMEM_HOLDER_MOUNT:
-		if (!virtpmem_holder_get_pid(holder) &&
-		    !strcmp(virtpmem_holder_get_path(holder), "/"))
-			return "it is the root file system";
-		if (asprintf(&root, "%s/1/root", op->region->ctx->proc) < 0)
-			root = NULL;
-		if (root && !stat(root, &st) && st.st_dev == virtpmem_holder_get_devno(holder))
-			return "it is the root file system of init";
-		return NULL;
+		pid = virtpmem_holder_get_pid(holder);
+		if (pid <= 1 && !strcmp(virtpmem_holder_get_path(holder), "/"))
+			return pid ? "it is the root file system of init" :
+				     "it is the root file system";
+		/* fall through */
+	case VIRTPMEM_HOLDER_UNKNOWN:
+		if (carries_root(holder, "/"))
+			return "the root file system lies or may lie on it";
+		return carries_root(holder, op->init_root) ?
+		       "the root file system of init lies or may lie on it" : NULL;
 	default:
 		return NULL;
 	}
@@ -174,6 +218,10 @@ static int check_holders(struct operation *op)
 	_cleanup_virtpmem_holders_unref_ struct virtpmem_holders *holders = NULL;
 	int r;
 
+	if (asprintf(&op->init_root, "%s/1/root", op->region->ctx->proc) < 0) {
+		op->init_root = NULL;
+		return -ENOMEM;
+	}
 	r = look_at_holders(op, &holders);
 	if (!r)
 		r = vp_each_holder(holders, take_holder, op);

@@ -2223,8 +2223,11 @@ const char *virtpmem_freeze_get_reason(const struct virtpmem_freeze *freeze);
  * plan. virtpmem_add() with the region's path brings it back.
  *
  * Force does not cover the root file system, swap and memory in use, a region
- * that is frozen or quiesced, and holders that may not be seen. With it a
- * broken region is not flushed, and a flush that fails ends nothing.
+ * that is frozen or quiesced, and holders that may not be seen; nor, where "/"
+ * or the root of process 1 is an overlay, any mount, as the root may lie on it,
+ * and where such a root has no device of its own, any holder of the kind
+ * unknown. With force a broken region is not flushed, and a flush that fails
+ * ends nothing.
  *
  * Returns: 0; -EBUSY: somebody uses it, or another process is at work on it;
  * -EACCES: not allowed, or not everybody who uses it can be seen; -EIO,

@@ -157,7 +157,7 @@ class Removing(Acting):
 
     programs = ("lifecycle", "mkfs.ext4", "dmsetup", "mkswap", "swapon", "swapoff", "setpriv",
                 "unshare", "losetup")
-    modules = ("dm_mod", "loop")
+    modules = ("dm_mod", "loop", "overlay")
 
     def region_names(self) -> dict[str, str]:
         """Path of each region by its name."""
@@ -276,6 +276,27 @@ class Remove(Removing):
         job.kill()
         job.wait(check=False)
         until(lambda: self.act("remove", "region0", "dry").result == "0", "it is free")
+
+    def test_d5_root_is_an_overlay_on_it(self) -> None:
+        """D5: what an overlay lies on that is the root is not forced, mounted or lazily unmounted."""
+        place = self.mount()
+        self.addCleanup(self.guest.run, "umount /mnt/t/root/* ; umount /mnt/t/root; umount /mnt/t")
+        self.guest.run("modprobe overlay && mkdir -p /mnt/t && mount -t tmpfs none /mnt/t && "
+                       "cd /mnt/t && mkdir root up work && mount -t overlay none -o "
+                       f"lowerdir={place}:/,upperdir=up,workdir=work root && for d in proc sys "
+                       "dev run; do mkdir -p $d && mount --bind /$d root/$d; done")
+        self.refuse_from("/mnt/t/root", place)
+        self.guest.run(f"umount -l {place}")
+        self.refuse_from("/mnt/t/root", "pmem0")
+        outcome = self.act("remove", "region0", "dry", "force")
+        self.assertEqual(outcome.result, "0", outcome.output)
+        self.assertIn("overlay", outcome.texts("warn"))
+
+    def refuse_from(self, root: str, expected: str) -> None:
+        outcome = parse(self.guest.run(f"chroot {root} lifecycle remove region0 dry force").stdout)
+        self.assertEqual(outcome.result, "EBUSY", outcome.output)
+        self.assertEqual([step.object for step in by_kind(outcome, "check")], [expected],
+                         outcome.output)
 
     def test_two_callers_at_once(self) -> None:
         """Of two callers one removes the region, and the other finds that it has gone."""

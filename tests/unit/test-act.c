@@ -10,11 +10,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "act.h"
@@ -33,7 +35,47 @@ static struct {
 	unsigned int locks, flushes, disabled, enabled, loaded, claims;
 	/* What opening a device exclusively does the nth time; NULL: as umockdev has it. */
 	int (*claim)(unsigned int n, dev_t *devno);
+	/* What the root, and that of process 1, lies on; a type of 0: it cannot be told. */
+	struct root {
+		dev_t devno;
+		long type;
+	} root, init_root;
 } machine;
+
+/* NULL: it is neither. */
+static const struct root *root_at(const char *path)
+{
+	if (!strcmp(path, "/"))
+		return &machine.root;
+	return machine.proc && !strncmp(path, machine.proc, strlen(machine.proc)) &&
+	       !strcmp(path + strlen(machine.proc), "/1/root") ? &machine.init_root : NULL;
+}
+
+int __real_stat64(const char *path, struct stat *st);
+int __wrap_stat64(const char *path, struct stat *st);
+int __real_statfs64(const char *path, struct statfs *st);
+int __wrap_statfs64(const char *path, struct statfs *st);
+
+int __wrap_stat64(const char *path, struct stat *st)
+{
+	const struct root *root = root_at(path);
+	int r = __real_stat64(path, st);
+
+	if (root)
+		st->st_dev = root->devno;
+	return r;
+}
+
+int __wrap_statfs64(const char *path, struct statfs *st)
+{
+	const struct root *root = root_at(path);
+	int r = __real_statfs64(path, st);
+
+	if (root)
+		st->f_type = root->type;
+	errno = EACCES;
+	return root && !root->type ? -1 : r;
+}
 
 int __real_vp_open_node(const char *name, mode_t type, int flags, dev_t *devno);
 int __wrap_vp_open_node(const char *name, mode_t type, int flags, dev_t *devno);
@@ -100,6 +142,9 @@ int __wrap_vp_act_flush(struct virtpmem_region *region, unsigned int timeout_ms)
 static int setup(void **state)
 {
 	memset(&machine, 0, sizeof(machine));
+	machine.root.devno = makedev(8, 1);
+	machine.root.type = EXT4_SUPER_MAGIC;
+	machine.init_root = machine.root;
 	machine.tb = testbed_new(*state);
 	testbed_add_proc(machine.tb);
 	machine.proc = testbed_path(machine.tb, "proc");
@@ -248,6 +293,7 @@ static void recover_of_another_driver_is_not_supported(void **state)
 
 #define UNBIND		"sys/bus/virtio/drivers/virtio_pmem/unbind"
 #define MOUNTED		"30 1 259:1 / /data rw - ext4 /dev/pmem0 rw\n"
+#define PMEM0		0x10301		/* 259:1, as the kernel has it */
 
 static int remove_it(unsigned int flags, struct virtpmem_plan **plan)
 {
@@ -400,16 +446,6 @@ static int claim_of_another_device(unsigned int n, dev_t *devno)
 	return 0;
 }
 
-static int claim_of_root(unsigned int n, dev_t *devno)
-{
-	struct stat st;
-
-	(void)n;
-	assert_int_equal(stat("/", &st), 0);
-	*devno = st.st_dev;
-	return 0;
-}
-
 static int claim_that_is_not_allowed(unsigned int n, dev_t *devno)
 {
 	(void)n;
@@ -475,8 +511,6 @@ static void d5_what_cannot_be_seen_is_not_forced(void **state)
 static void d5_memory_and_the_root_of_init_are_not_forced(void **state)
 {
 	struct virtpmem_plan *plan = NULL;
-	struct stat st;
-	char *line;
 
 	testbed_remove(*state, "region2/dax2.0/dax2.0/driver");
 	testbed_symlink(*state, "../../../../../../../../bus/dax/drivers/kmem",
@@ -484,19 +518,96 @@ static void d5_memory_and_the_root_of_init_are_not_forced(void **state)
 	assert_int_equal(virtpmem_region_remove(testbed_region(*state, "region2"), 0,
 						VIRTPMEM_FORCE, &plan), -EBUSY);
 	virtpmem_plan_unref(plan);
-	/* What lies at proc/1/root has the number of pmem0. */
-	assert_int_equal(stat("/", &st), 0);
-	assert_true(asprintf(&line, "%u:%u\n", major(st.st_dev), minor(st.st_dev)) > 0);
-	testbed_write(*state, "region0/namespace0.0/block/pmem0/dev", line);
-	free(line);
-	assert_true(asprintf(&line, "30 1 %u:%u / /data rw - ext4 /dev/pmem0 rw\n",
-			     major(st.st_dev), minor(st.st_dev)) > 0);
-	testbed_set_mounts(*state, line);
-	free(line);
-	machine.claim = claim_of_root;
+	machine.init_root.devno = PMEM0;
+	testbed_set_mounts(*state, MOUNTED);
 	assert_int_equal(remove_it(VIRTPMEM_FORCE, &plan), -EBUSY);
 	virtpmem_plan_unref(plan);
 	expect_untouched();
+}
+
+/* btrfs has numbers that nothing else tells. */
+static void d5_root_of_init_without_a_device_is_not_forced(void **state)
+{
+	struct virtpmem_plan *plan = NULL;
+
+	testbed_remove(*state, "proc/1/ns/mnt");
+	testbed_symlink(*state, "mnt:[2]", "proc/1/ns/mnt");
+	testbed_write(*state, "proc/1/mountinfo", "30 1 0:37 / / rw - btrfs /dev/pmem0 rw\n");
+	assert_int_equal(remove_it(VIRTPMEM_FORCE, &plan), -EBUSY);
+	virtpmem_plan_unref(plan);
+	expect_untouched();
+}
+
+/* Its lower and upper directories are paths that may lead elsewhere by now. */
+static void d5_mount_that_an_overlay_root_may_lie_on_is_not_forced(void **state)
+{
+	static const struct root overlay = { .devno = 25, .type = OVERLAYFS_SUPER_MAGIC };
+	struct root *const roots[] = { &machine.root, &machine.init_root };
+	struct virtpmem_plan *plan = NULL;
+	size_t i;
+
+	testbed_set_mounts(*state, MOUNTED);
+	for (i = 0; i < ARRAY_SIZE(roots); i++) {
+		const struct root before = *roots[i];
+
+		*roots[i] = overlay;
+		assert_int_equal(remove_it(VIRTPMEM_FORCE, &plan), -EBUSY);
+		virtpmem_plan_unref(plan);
+		*roots[i] = before;
+	}
+	expect_untouched();
+	machine.root = (struct root) { .devno = 25, .type = BTRFS_SUPER_MAGIC };
+	assert_int_equal(remove_it(VIRTPMEM_FORCE | VIRTPMEM_DRY_RUN, &plan), 0);
+	virtpmem_plan_unref(plan);
+}
+
+/* One is forced only if the root is known to lie elsewhere, and it is said what it may be. */
+static void d5_unknown_holder_that_may_be_the_root_is_not_forced(void **state)
+{
+	static const struct {
+		struct root root;
+		int result;
+	} table[] = {
+		{ { 0, 0 }, -EBUSY },
+		{ { 25, OVERLAYFS_SUPER_MAGIC }, -EBUSY }, { { 25, BTRFS_SUPER_MAGIC }, -EBUSY },
+		{ { 25, TMPFS_MAGIC }, 0 }, { { 25, RAMFS_MAGIC }, 0 },
+		{ { PMEM0, EXT4_SUPER_MAGIC }, -EBUSY }, { { 0x801, EXT4_SUPER_MAGIC }, 0 },
+	};
+	const unsigned int flags = VIRTPMEM_FORCE | VIRTPMEM_DRY_RUN;
+	size_t i;
+
+	(void)state;
+	machine.claim = claim_of_somebody_unseen;
+	for (i = 0; i < ARRAY_SIZE(table); i++) {
+		_cleanup_virtpmem_plan_unref_ struct virtpmem_plan *plan = NULL, *again = NULL;
+		const struct root before = machine.root;
+
+		machine.root = table[i].root;
+		assert_int_equal(remove_it(flags, &plan), table[i].result);
+		assert_int_equal(warns(plan, "pmem0"), !table[i].result);
+		machine.root = before;
+		machine.init_root = table[i].root;
+		assert_int_equal(remove_it(flags, &again), table[i].result);
+		machine.init_root = before;
+	}
+}
+
+static void warning_of_an_unknown_holder_says_what_it_may_be(void **state)
+{
+	_cleanup_virtpmem_plan_unref_ struct virtpmem_plan *plan = NULL;
+	struct virtpmem_step *step;
+	unsigned int found = 0;
+
+	(void)state;
+	machine.claim = claim_of_somebody_unseen;
+	assert_int_equal(remove_it(VIRTPMEM_FORCE | VIRTPMEM_DRY_RUN, &plan), 0);
+	virtpmem_step_foreach(plan, step) {
+		const char *text = virtpmem_step_get_text(step);
+
+		found += strstr(text, "unmounted lazily") && strstr(text, "frozen") &&
+			 strstr(text, "overlay") && strstr(text, "namespace");
+	}
+	assert_int_equal(found, 1);
 }
 
 static void broken_region_is_removed_by_force_without_a_flush(void **state)
@@ -970,6 +1081,10 @@ int main(void)
 		t(d5_device_that_cannot_be_claimed_ends_a_remove, "virtpmem-6.12"),
 		t(d5_what_cannot_be_seen_is_not_forced, "virtpmem-6.12"),
 		t(d5_memory_and_the_root_of_init_are_not_forced, "virtpmem-6.12"),
+		t(d5_root_of_init_without_a_device_is_not_forced, "virtpmem-6.12"),
+		t(d5_mount_that_an_overlay_root_may_lie_on_is_not_forced, "virtpmem-6.12"),
+		t(d5_unknown_holder_that_may_be_the_root_is_not_forced, "virtpmem-6.12"),
+		t(warning_of_an_unknown_holder_says_what_it_may_be, "virtpmem-6.12"),
 		t(broken_region_is_removed_by_force_without_a_flush, "virtpmem-6.12"),
 		t(broken_region_is_not_removed_without_force, "virtpmem-6.12"),
 		t(unknown_flag_of_remove_is_invalid, "virtpmem-6.12"),
