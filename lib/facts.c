@@ -229,10 +229,15 @@ static int collect_namespaces(struct virtpmem_region *region, struct collection 
 
 static int collect_identity(struct virtpmem_region *region, struct collection *c)
 {
+	_cleanup_free_ char *nd_driver = NULL;
 	struct vp_region_facts *f = &c->facts;
 	int r;
 
-	r = got(virtpmem_region_get_driver(region, &f->driver));
+	r = vp_read_link_name(region, "driver", VP_OPTIONAL, &nd_driver);
+	f->disabled = r == -EOPNOTSUPP;
+	r = got(r);
+	if (r >= 0)
+		r = got(virtpmem_region_get_driver(region, &f->driver));
 	if (r >= 0)
 		r = got(virtpmem_region_get_type(region, &f->type));
 	if (r >= 0)
@@ -270,7 +275,8 @@ static int collect_bad_ranges(struct virtpmem_region *region, struct collection 
 	int r;
 
 	r = got(virtpmem_region_get_bad_ranges(region, &ranges));
-	if (!r || (r > 0 && vp_bad_ranges_unread(ranges)))
+	/* A region that is disabled has no lists. */
+	if (!f->disabled && (!r || (r > 0 && vp_bad_ranges_unread(ranges))))
 		note_unread(c, VP_UNREAD_BAD);
 	if (r <= 0)
 		return r;

@@ -344,6 +344,10 @@ static void check_namespaces(const struct vp_region_facts *f, struct virtpmem_he
 {
 	size_t i;
 
+	if (f->disabled)
+		remedy(h, add(h, "region_disabled", VIRTPMEM_HEALTH_NON_CRITICAL,
+			      "the region is disabled and has no namespaces"),
+		       "ndctl enable-region %s", f->devname);
 	for (i = 0; i < f->namespace_count; i++)
 		if (f->namespaces[i].disabled)
 			remedy(h, add(h, "namespace_disabled", VIRTPMEM_HEALTH_NON_CRITICAL,

@@ -59,6 +59,7 @@ struct vp_region_facts {
 	const char *devname;
 	enum virtpmem_driver driver;
 	enum virtpmem_region_type type;
+	bool disabled;			/* libnvdimm's driver does not have it: no namespaces */
 	bool read_only;
 	unsigned int abi;
 	unsigned int unread;

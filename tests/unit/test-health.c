@@ -139,6 +139,8 @@ static const struct judgement {
 	  "non-critical slow:non-critical" },
 	{ "at the limit", { HEALTHY, .slow_percent_us = 1000, .latency_limit_us = 1000 }, "ok" },
 	{ "slow without a limit", { HEALTHY, .slow_percent_us = 2048 }, "ok" },
+	{ "a region that is disabled", { HEALTHY, .disabled = true },
+	  "non-critical region_disabled:non-critical" },
 	{ "a namespace that is disabled", { HEALTHY, NS(disabled) },
 	  "non-critical namespace_disabled:non-critical" },
 	{ "read-only", { HEALTHY, .read_only = true }, "non-critical read_only:non-critical" },
@@ -395,6 +397,15 @@ static void facts_are_read_from_the_region(void **state)
 	}
 	testbed_remove(*state, "region0/namespace0.0/block");
 	check_region(state, "region0", 0, "non-critical namespace_disabled:non-critical");
+}
+
+/* Its lists of bad blocks answer ENXIO then, which is no reason of its own. */
+static void region_that_is_disabled(void **state)
+{
+	testbed_remove(*state, "region0/badblocks");
+	check_region(state, "region0", 0, "unknown incomplete:unknown");
+	testbed_remove(*state, "region0/driver");
+	check_region(state, "region0", 0, "non-critical region_disabled:non-critical");
 }
 
 /* Each file alone, in a region that is well otherwise. */
@@ -672,6 +683,7 @@ int main(void)
 		t(recorded_troubles, "troubles-6.12"),
 		t(sector_mode_is_judged_by_the_kernels_configuration, "virtpmem-6.12"),
 		t(facts_are_read_from_the_region, "virtpmem-6.12"),
+		t(region_that_is_disabled, "virtpmem-6.12"),
 		t(u3_what_cannot_be_read_is_not_ok, "virtpmem-6.12"),
 		t(what_is_not_there_is_not_missed, "virtpmem-6.12"),
 		t(bad_blocks_that_cannot_be_placed_are_known, "virtpmem-6.12"),
